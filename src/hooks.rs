@@ -1,0 +1,150 @@
+//! The generator's hooks: what is done to each request before it leaves, and to each response
+//! before it is decoded.
+
+use std::{
+    mem,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::Limited;
+use progenitor_client::{ClientHooks, OperationInfo};
+use reqwest::{
+    Body, Request, Response, StatusCode,
+    header::{HeaderMap, HeaderName, USER_AGENT},
+};
+
+use crate::{client::Shared, generated, operation::Operation, response::MAX_SUCCESS};
+
+/// What one attempt carries through the generated client.
+#[derive(Clone)]
+pub(crate) struct Attempt {
+    pub shared: Arc<Shared>,
+    pub operation: &'static Operation,
+    pub exchange: Arc<Exchange>,
+}
+
+impl std::fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attempt").finish_non_exhaustive()
+    }
+}
+
+/// What the hooks saw of one attempt.
+#[derive(Default)]
+pub(crate) struct Exchange {
+    sent: AtomicBool,
+    seen: Mutex<Seen>,
+}
+
+/// The parts of a request and its response that the generated client does not hand on.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub status: Option<StatusCode>,
+    pub headers: HeaderMap,
+    /// The path that was asked for, if the answer is not a success.
+    pub path: String,
+    pub request_body: Option<Body>,
+}
+
+impl Exchange {
+    /// Whether the connection has taken anything of the request.
+    pub fn sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub fn take(&self) -> Seen {
+        mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientHooks<Attempt> for generated::Client {
+    async fn pre<E>(
+        &self,
+        request: &mut Request,
+        _: &OperationInfo,
+    ) -> Result<(), progenitor_client::Error<E>> {
+        let Attempt {
+            shared, operation, ..
+        } = &self.inner;
+        operation
+            .check(request, shared.base_segments)
+            .map_err(progenitor_client::Error::InvalidRequest)?;
+        let headers = request.headers_mut();
+        // The generator's own header; the API documents none of that name.
+        headers.remove("api-version");
+        headers.insert(HeaderName::from_static("x-api-key"), shared.key.clone());
+        headers.insert(USER_AGENT, shared.user_agent.clone());
+        Ok(())
+    }
+
+    async fn exec(&self, mut request: Request, _: &OperationInfo) -> reqwest::Result<Response> {
+        let exchange = &self.inner.exchange;
+        exchange.lock().request_body = request.try_clone().and_then(|mut r| r.body_mut().take());
+        let body = request.body_mut().take().unwrap_or_default();
+        *request.body_mut() = Some(Body::wrap(Watched {
+            body,
+            exchange: exchange.clone(),
+        }));
+        let mut response = self.client.execute(request).await?;
+        let mut seen = exchange.lock();
+        seen.status = Some(response.status());
+        if response.status().is_success() {
+            seen.headers = mem::take(response.headers_mut());
+            if response
+                .content_length()
+                .is_none_or(|length| length > MAX_SUCCESS as u64)
+            {
+                return Ok(bounded(response));
+            }
+        } else {
+            response.url().path().clone_into(&mut seen.path);
+        }
+        Ok(response)
+    }
+}
+
+/// The response with a body that fails once it is longer than a success may be.
+fn bounded(response: Response) -> Response {
+    let response = http::Response::from(response);
+    response
+        .map(|body| Body::wrap(Limited::new(body, MAX_SUCCESS)))
+        .into()
+}
+
+/// A request body that notes when the connection begins to take it: from then on the server may
+/// have seen the request.
+struct Watched {
+    body: Body,
+    exchange: Arc<Exchange>,
+}
+
+impl HttpBody for Watched {
+    type Data = <Body as HttpBody>::Data;
+    type Error = <Body as HttpBody>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.exchange.sent.store(true, Ordering::Relaxed);
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(not(any(
+    feature = "rustls",
+    feature = "native-tls",
+    feature = "rustls-no-provider"
+)))]
+compile_error!(
+    "sigmamind needs TLS: enable one of its features `rustls` (the default), `native-tls` or `rustls-no-provider`"
+);
+
+// The generated code names this crate's types by their full path.
+extern crate self as sigmamind;
+
+mod builder;
+mod client;
+mod error;
+mod generated;
+mod hooks;
+mod operation;
+mod response;
+mod retry;
+mod types;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use error::Error;
+pub use generated::models::{self, PhoneNumber, PhoneNumberUpdate, Provider};
+pub use reqwest;
+pub use response::Response;
+pub use types::{E164, InvalidE164, Nullable, ReportedNumber, Secret};

@@ -1,0 +1,337 @@
+//! The few types that schemas of the document become.
+
+use std::{fmt, str::FromStr};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A phone number in E.164 form: `+`, then 7 to 15 digits, the first of them not 0.
+///
+/// [ITU-T E.164](https://www.itu.int/rec/T-REC-E.164) allows at most 15 digits, country code
+/// included, and no country code starts with 0; a number of fewer than 7 digits is taken for a
+/// mistake. The form alone is checked, not whether the number is assigned. Nothing is trimmed or
+/// guessed: `" +1 415…"` and `"0014…"` are refused.
+///
+/// ```
+/// use sigmamind::E164;
+///
+/// let number: E164 = "+14155552671".parse()?;
+/// assert_eq!(number.as_str(), "+14155552671");
+/// assert_eq!(
+///     "4155552671".parse::<E164>().unwrap_err().to_string(),
+///     "not an E.164 phone number: it does not start with `+`",
+/// );
+/// # Ok::<(), sigmamind::InvalidE164>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct E164(Box<str>);
+
+impl E164 {
+    /// The number with its `+`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a text is not an [`E164`] number. It does not repeat the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidE164 {
+    /// There is nothing.
+    Empty,
+    /// The first character is not `+`.
+    NoPlus,
+    /// Something other than the digits 0 to 9 follows the `+`.
+    NotADigit,
+    /// The first digit is 0.
+    LeadingZero,
+    /// There are fewer than 7 digits.
+    TooShort,
+    /// There are more than 15 digits.
+    TooLong,
+}
+
+impl fmt::Display for InvalidE164 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an E.164 phone number: ")?;
+        f.write_str(match self {
+            Self::Empty => "it is empty",
+            Self::NoPlus => "it does not start with `+`",
+            Self::NotADigit => "only digits may follow the `+`",
+            Self::LeadingZero => "its first digit is 0",
+            Self::TooShort => "it has fewer than 7 digits",
+            Self::TooLong => "it has more than 15 digits",
+        })
+    }
+}
+
+impl std::error::Error for InvalidE164 {}
+
+fn check_e164(text: &str) -> Result<(), InvalidE164> {
+    if text.is_empty() {
+        return Err(InvalidE164::Empty);
+    }
+    let digits = text
+        .strip_prefix('+')
+        .ok_or(InvalidE164::NoPlus)?
+        .as_bytes();
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return Err(InvalidE164::NotADigit);
+    }
+    match (digits.len(), digits.first()) {
+        (_, Some(b'0')) => Err(InvalidE164::LeadingZero),
+        (0..7, _) => Err(InvalidE164::TooShort),
+        (7..=15, _) => Ok(()),
+        _ => Err(InvalidE164::TooLong),
+    }
+}
+
+impl FromStr for E164 {
+    type Err = InvalidE164;
+
+    fn from_str(text: &str) -> Result<Self, InvalidE164> {
+        check_e164(text).map(|()| Self(text.into()))
+    }
+}
+
+impl TryFrom<&str> for E164 {
+    type Error = InvalidE164;
+
+    fn try_from(text: &str) -> Result<Self, InvalidE164> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for E164 {
+    type Error = InvalidE164;
+
+    fn try_from(text: String) -> Result<Self, InvalidE164> {
+        check_e164(&text).map(|()| Self(text.into()))
+    }
+}
+
+impl<'de> Deserialize<'de> for E164 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+impl fmt::Display for E164 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for E164 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl AsRef<str> for E164 {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A phone number as the server reported it, in whatever form it came.
+///
+/// The page documents E.164 and shows both `"+14155552671"` and `14155552671`; a JSON integer and
+/// a text that is not E.164 are kept, and are written back as they came.
+///
+/// ```
+/// use sigmamind::{E164, ReportedNumber};
+///
+/// let number: ReportedNumber = serde_json::from_str("14155552671").unwrap();
+/// assert_eq!(number.to_string(), "14155552671");
+/// assert_eq!(number.to_e164(), Some("+14155552671".parse().unwrap()));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum ReportedNumber {
+    /// A JSON string.
+    Text(String),
+    /// A JSON integer, which cannot carry the `+`.
+    Integer(u64),
+}
+
+impl ReportedNumber {
+    /// The number, if it has the E.164 form; the `+` that an integer lacks is put in front.
+    #[must_use]
+    pub fn to_e164(&self) -> Option<E164> {
+        match self {
+            Self::Text(text) => text.parse().ok(),
+            Self::Integer(digits) => format!("+{digits}").parse().ok(),
+        }
+    }
+}
+
+impl fmt::Display for ReportedNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.pad(text),
+            Self::Integer(digits) => fmt::Display::fmt(digits, f),
+        }
+    }
+}
+
+impl fmt::Debug for ReportedNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => fmt::Debug::fmt(text, f),
+            Self::Integer(digits) => fmt::Debug::fmt(digits, f),
+        }
+    }
+}
+
+impl From<&str> for ReportedNumber {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for ReportedNumber {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<E164> for ReportedNumber {
+    fn from(number: E164) -> Self {
+        Self::Text(number.0.into())
+    }
+}
+
+impl From<&E164> for ReportedNumber {
+    fn from(number: &E164) -> Self {
+        Self::from(number.as_str())
+    }
+}
+
+/// A text that does not show itself: hidden in `Debug`, overwritten in memory when dropped.
+///
+/// It has no `Display`; [`expose`](Self::expose) reads it on purpose. Serialization writes the
+/// text, because that is how it gets into a request: do not serialize it into a log. The copy in
+/// the body of a request under way is not overwritten.
+///
+/// ```
+/// let secret = sigmamind::Secret::from("P@ssw0rd123");
+/// assert_eq!(format!("{secret:?}"), "[hidden]");
+/// assert_eq!(secret.expose(), "P@ssw0rd123");
+/// ```
+#[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(from = "String")]
+pub struct Secret(#[cfg_attr(feature = "schemars", schemars(with = "String"))] SecretString);
+
+impl Secret {
+    /// The text itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.expose())
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&Hidden, f)
+    }
+}
+
+/// What a request says of a property that the document marks `nullable`: null or a value.
+///
+/// Leaving the property out is the third state: the setter not called, the field `None`.
+/// `&str` and `String` convert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum Nullable<T> {
+    /// A value.
+    Value(T),
+    /// JSON `null`.
+    Null,
+}
+
+impl<T> From<T> for Nullable<T> {
+    fn from(value: T) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl From<&str> for Nullable<String> {
+    fn from(text: &str) -> Self {
+        Self::Value(text.to_owned())
+    }
+}
+
+impl From<&str> for Nullable<Secret> {
+    fn from(text: &str) -> Self {
+        Self::Value(text.into())
+    }
+}
+
+impl From<String> for Nullable<Secret> {
+    fn from(text: String) -> Self {
+        Self::Value(text.into())
+    }
+}
+
+/// Reads a property that is there, null included; serde's own `Option` takes null for absence.
+#[allow(
+    dead_code,
+    reason = "generated code calls it if the document has a nullable property"
+)]
+pub(crate) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Stands in `Debug` for what is not shown.
+pub(crate) struct Hidden;
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl schemars::JsonSchema for E164 {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "E164".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^\\+[1-9][0-9]{6,14}$" })
+    }
+}
