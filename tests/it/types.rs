@@ -1,0 +1,129 @@
+//! The types that schemas become, and the traits that users rely on.
+
+use serde_json::json;
+use sigmamind::{Client, E164, Error, InvalidE164, Nullable, PhoneNumberUpdate, Secret};
+
+#[test]
+fn e164_is_accepted_or_refused_with_the_reason() {
+    for good in ["+1234567", "+14155552671", "+123456789012345"] {
+        assert_eq!(good.parse::<E164>().unwrap().to_string(), good);
+        assert_eq!(E164::try_from(good.to_owned()).unwrap().as_str(), good);
+    }
+    for (bad, reason) in [
+        ("", "it is empty"),
+        ("14155552671", "it does not start with `+`"),
+        (" +14155552671", "it does not start with `+`"),
+        ("\u{ff0b}14155552671", "it does not start with `+`"),
+        ("+1 415 555 2671", "only digits may follow the `+`"),
+        ("+14155552671\n", "only digits may follow the `+`"),
+        ("+1415555CALL", "only digits may follow the `+`"),
+        ("+1/../14155552671", "only digits may follow the `+`"),
+        ("+\u{661}\u{664}155552671", "only digits may follow the `+`"),
+        ("+04155552671", "its first digit is 0"),
+        ("+", "it has fewer than 7 digits"),
+        ("+123456", "it has fewer than 7 digits"),
+        ("+1234567890123456", "it has more than 15 digits"),
+    ] {
+        let expected = format!("not an E.164 phone number: {reason}");
+        assert_eq!(
+            bad.parse::<E164>().unwrap_err().to_string(),
+            expected,
+            "{bad:?}"
+        );
+        assert_eq!(
+            E164::try_from(bad).unwrap_err().to_string(),
+            expected,
+            "{bad:?}"
+        );
+        assert!(
+            serde_json::from_value::<E164>(json!(bad)).is_err(),
+            "{bad:?}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_is_hidden_and_serializes_into_the_request() {
+    let update = PhoneNumberUpdate::default().trunk_password("P@ssw0rd123");
+    let secret: &Secret = update.trunk_password.as_ref().unwrap();
+    assert_eq!(secret.expose(), "P@ssw0rd123");
+    assert!(!format!("{update:?} {secret:?}").contains("P@ss"));
+    assert_eq!(
+        serde_json::to_value(&update).unwrap(),
+        json!({ "trunkPassword": "P@ssw0rd123" })
+    );
+}
+
+#[test]
+fn nullable_is_null_or_a_value() {
+    for (value, json) in [
+        (Nullable::from("a"), json!("a")),
+        (Nullable::Null, json!(null)),
+    ] {
+        assert_eq!(serde_json::to_value(&value).unwrap(), json);
+        assert_eq!(
+            serde_json::from_value::<Nullable<String>>(json).unwrap(),
+            value
+        );
+    }
+}
+
+#[test]
+fn the_types_can_be_shared_between_threads_and_stay_small() {
+    fn shared<T: Send + Sync + Unpin + 'static>() {}
+    shared::<Client>();
+    shared::<Error>();
+    shared::<E164>();
+    shared::<InvalidE164>();
+    shared::<PhoneNumberUpdate>();
+    assert_eq!(size_of::<Error>(), size_of::<usize>());
+}
+
+#[test]
+fn malformed_settings_are_refused() {
+    for (key, base_url, expected) in [
+        (
+            "",
+            "https://x.test",
+            "the API key is empty; give the key from SigmaMind's settings",
+        ),
+        (
+            "a\nb",
+            "https://x.test",
+            "the API key has a space, a line break or another character that is not visible ASCII; copy it again without that",
+        ),
+        (
+            "k",
+            "x.test",
+            "the base URL is not a URL: relative URL without a base",
+        ),
+        ("k", "ftp://x.test", "the base URL must begin with https://"),
+        (
+            "k",
+            "https://u:p@x.test",
+            "the base URL must not have a user or a password",
+        ),
+        (
+            "k",
+            "https://x.test/?a=b",
+            "the base URL must not have a query or a fragment",
+        ),
+        (
+            "k",
+            "http://x.test",
+            "the base URL must be https, or everyone on the way can read the key and the trunk password",
+        ),
+    ] {
+        let error = Client::builder()
+            .api_key(key)
+            .base_url(base_url)
+            .build()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("invalid input: {expected}"),
+            "{key:?} {base_url}"
+        );
+        assert!(error.is_invalid_input());
+    }
+}
