@@ -10,6 +10,7 @@ use crate::{
     client::{Shared, Timing},
     generated::BASE_URL,
     operation::segment_count,
+    tls,
 };
 
 /// The settings of a [`Client`], each with its default in its description.
@@ -230,13 +231,12 @@ impl ClientBuilder {
 }
 
 fn http_client(connect_timeout: Duration) -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .connect_timeout(connect_timeout)
         .redirect(redirect::Policy::none())
         .retry(retry::never())
-        .referer(false)
-        .build()
-        .map_err(Error::setup)
+        .referer(false);
+    tls::configure(builder)?.build().map_err(Error::setup)
 }
 
 fn is_loopback(url: &Url) -> bool {

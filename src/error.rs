@@ -72,10 +72,8 @@ impl Error {
         Failed::new(Kind::Input(reason.into())).into_bare_error()
     }
 
-    pub(crate) fn setup(source: reqwest::Error) -> Self {
-        Failed::new(Kind::Setup)
-            .because(source.without_url())
-            .into_bare_error()
+    pub(crate) fn setup(source: impl Into<Source>) -> Self {
+        Failed::new(Kind::Setup).because(source).into_bare_error()
     }
 
     /// The HTTP status of the last attempt; `None` if no answer came.

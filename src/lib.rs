@@ -21,6 +21,7 @@ mod hooks;
 mod operation;
 mod response;
 mod retry;
+mod tls;
 mod types;
 
 pub use builder::ClientBuilder;
