@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
+use http_body_util::LengthLimitError;
 use progenitor_client::ResponseValue;
 use reqwest::{
     StatusCode, Url,
@@ -376,7 +377,7 @@ impl Failed {
     fn transport(source: reqwest::Error) -> Self {
         let kind = if source.is_builder() {
             Kind::Setup
-        } else if chain(Some(&source)).any(|e| e.is::<http_body_util::LengthLimitError>()) {
+        } else if chain(Some(&source)).any(|e| e.downcast_ref::<LengthLimitError>().is_some()) {
             Kind::Decode("is longer than 1 MiB")
         } else if source.is_connect() {
             Kind::Connect
