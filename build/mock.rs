@@ -23,11 +23,9 @@ const REMEDY: &str = "The generator has changed: compare build/mock.rs with what
 pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Failure> {
     let mut file: syn::File = syn::parse2(generated).map_err(|e| Failure::new(STEP, e, REMEDY))?;
     let mut repaired = 0;
-    for item in file.items.iter_mut().flat_map(|item| match item {
-        Item::Mod(module) => module.content.as_mut().map(|(_, items)| items),
-        _ => None,
-    }) {
-        for item in item.iter_mut() {
+    for item in &mut file.items {
+        let Item::Mod(module) = item else { continue };
+        for item in module.content.iter_mut().flat_map(|(_, items)| items) {
             match item {
                 Item::Impl(item) => repaired += finish_impl(item),
                 // For the methods that the mock adds.

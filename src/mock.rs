@@ -178,7 +178,11 @@ impl fmt::Debug for MockSigmaMind {
 }
 
 /// Which updates an expectation is for.
-#[allow(clippy::return_self_not_must_use, reason = "the server has it already")]
+#[allow(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "the server has it already"
+)]
 impl UpdatePhoneNumberWhen {
     /// Whose key is this one.
     pub fn api_key(self, key: &str) -> Self {
@@ -197,7 +201,11 @@ impl UpdatePhoneNumberWhen {
 }
 
 /// What the updates of an expectation get.
-#[allow(clippy::return_self_not_must_use, reason = "the server has it already")]
+#[allow(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "the server has it already"
+)]
 impl UpdatePhoneNumberThen {
     /// This status; without a body unless one is given.
     pub fn status(self, status: u16) -> Self {
