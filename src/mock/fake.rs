@@ -216,8 +216,8 @@ impl FakeSigmaMind {
     ///
     /// # Panics
     ///
-    /// If reqwest cannot set up TLS, which happens without a provider under the feature
-    /// `rustls-no-provider`.
+    /// If TLS cannot be set up, which every client does: under the feature `rustls-no-provider`,
+    /// when no provider is installed.
     #[must_use]
     pub fn client(&self) -> Client {
         client(&self.url)

@@ -3,7 +3,9 @@
 use std::env;
 
 use serde_json::{Map, Value, json};
-use sigmamind::{Client, PhoneNumber, PhoneNumberUpdate, mock::FakeSigmaMind, reqwest};
+use sigmamind::{Client, PhoneNumber, PhoneNumberUpdate, mock::FakeSigmaMind};
+
+use crate::mock::http;
 
 /// The address of prism, serving `openapi.yaml`.
 const VARIABLE: &str = "SIGMAMIND_PRISM";
@@ -12,11 +14,10 @@ const VARIABLE: &str = "SIGMAMIND_PRISM";
 type Seen = Result<PhoneNumber, Option<u16>>;
 
 async fn call(url: &str, key: &str, update: &PhoneNumberUpdate) -> Seen {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let client = Client::builder()
         .api_key(key)
         .base_url(url)
-        .http_client(http);
+        .http_client(http());
     let client = client.max_retries(0).build().unwrap();
     let number = "+14155552671".parse().unwrap();
     let outcome = client.update_phone_number(&number, update).await;
@@ -26,8 +27,7 @@ async fn call(url: &str, key: &str, update: &PhoneNumberUpdate) -> Seen {
 }
 
 async fn raw(url: &str, key: Option<&str>, content_type: Option<&str>, body: String) -> u16 {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut request = http
+    let mut request = http()
         .patch(format!("{url}/v1/phone-number/+14155552671"))
         .body(body);
     if let Some(key) = key {

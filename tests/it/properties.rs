@@ -135,14 +135,10 @@ impl Answering {
     }
 
     fn client(&self) -> Client {
-        let http = sigmamind::reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .unwrap();
         let builder = Client::builder()
             .api_key("key")
             .base_url(&self.url)
-            .http_client(http);
+            .http_client(crate::mock::http());
         builder
             .max_retries(0)
             .deadline(Duration::from_secs(5))
