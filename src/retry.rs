@@ -118,7 +118,7 @@ where
 }
 
 fn after(duration: Duration) -> Instant {
-    const FAR: Duration = Duration::from_hours(24 * 365);
+    const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     Instant::now() + duration.min(FAR)
 }
 
