@@ -26,15 +26,13 @@ async fn call(url: &str, key: &str, update: &PhoneNumberUpdate) -> Seen {
         .map_err(|e| e.status().map(|s| s.as_u16()))
 }
 
-async fn raw(url: &str, key: Option<&str>, content_type: Option<&str>, body: String) -> u16 {
+async fn raw(url: &str, key: Option<&str>, content_type: &str, body: String) -> u16 {
     let mut request = http()
         .patch(format!("{url}/v1/phone-number/+14155552671"))
+        .header("content-type", content_type)
         .body(body);
     if let Some(key) = key {
         request = request.header("x-api-key", key);
-    }
-    if let Some(content_type) = content_type {
-        request = request.header("content-type", content_type);
     }
     request.send().await.unwrap().status().as_u16()
 }
@@ -90,7 +88,7 @@ async fn the_fake_gives_what_a_server_made_of_the_document_gives() {
     }
 
     // What the client never sends is refused alike.
-    let json = Some("application/json");
+    let json = "application/json";
     let mut bodies: Vec<_> = request
         .keys()
         .map(|name| json!({ name: 5 }).to_string())
@@ -104,11 +102,10 @@ async fn the_fake_gives_what_a_server_made_of_the_document_gives() {
         assert_eq!(ours, theirs, "{body}");
     }
     let body = Value::from(request).to_string();
-    for content_type in [Some("text/plain"), None] {
-        let ours = raw(fake.url(), Some(fake.key()), content_type, body.clone()).await;
-        let theirs = raw(&prism, Some("key"), content_type, body.clone()).await;
-        assert_eq!(ours, theirs, "{content_type:?}");
-    }
+    let plain = "text/plain";
+    let ours = raw(fake.url(), Some(fake.key()), plain, body.clone()).await;
+    let theirs = raw(&prism, Some("key"), plain, body.clone()).await;
+    assert_eq!((ours, theirs), (415, 415));
     let ours = raw(fake.url(), None, json, body.clone()).await;
     let theirs = raw(&prism, None, json, body).await;
     assert_eq!((ours, theirs), (401, 401));
