@@ -60,13 +60,14 @@ async fn embedded() -> Result<()> {
     let fake = FakeSigmaMind::start();
     let phone: PhoneNumber = serde_json::from_str(include_str!("../tests/fixtures/response.json"))?;
     fake.insert(&number, phone.clone());
-    println!("The number before: {phone:#?}\n");
+    println!("The number before: {}\n", json(&phone)?);
 
     let update: PhoneNumberUpdate =
         serde_json::from_str(include_str!("../tests/fixtures/request.json"))?;
     send(&fake.client(), &number, &update).await?;
 
-    println!("\nThe number after: {:#?}", fake.get(&number));
+    let phone = fake.get(&number).ok_or("the number is gone")?;
+    println!("\nThe number after: {}", json(&phone)?);
     println!(
         "\nThe embedded server at {} answered; no account was touched.",
         fake.url()
@@ -82,12 +83,17 @@ async fn send(client: &Client, number: &E164, update: &PhoneNumberUpdate) -> Res
     println!("Sent to {number}: {update:#?}\n");
     let answer = client.update_phone_number(number, update).await?;
     println!(
-        "Answered {} after {} attempt(s): {:#?}",
+        "Answered {} after {} attempt(s): {}",
         answer.status(),
         answer.attempts(),
-        *answer
+        json(&answer)?
     );
     Ok(())
+}
+
+/// The number with all that is known of it; its `Debug` would hide what does not belong in logs.
+fn json(phone: &PhoneNumber) -> Result<String> {
+    Ok(serde_json::to_string_pretty(phone)?)
 }
 
 /// Reads `NUMBER PROPERTY=TEXT…`.
