@@ -20,6 +20,9 @@ const CHECK: &str = "check the document";
 /// The document, prepared for the generator, and what else was read from it.
 pub struct Document {
     pub openapi: openapiv3::OpenAPI,
+    /// As it was written.
+    #[cfg(feature = "mock")]
+    pub original: Value,
     /// The address that the paths are appended to.
     pub server: String,
     pub operations: Vec<Operation>,
@@ -98,6 +101,8 @@ impl Document {
         })?;
         Ok(Self {
             openapi,
+            #[cfg(feature = "mock")]
+            original,
             server,
             operations,
             expected,
@@ -404,11 +409,16 @@ impl Preparation<'_> {
     }
 
     fn resolve<'v>(&'v self, value: &'v Value) -> &'v Value {
-        value["$ref"]
-            .as_str()
-            .and_then(|reference| self.original.pointer(reference.strip_prefix('#')?))
-            .unwrap_or(value)
+        resolve(self.original, value)
     }
+}
+
+/// What `value` refers to, if it is a reference.
+pub fn resolve<'v>(root: &'v Value, value: &'v Value) -> &'v Value {
+    value["$ref"]
+        .as_str()
+        .and_then(|reference| root.pointer(reference.strip_prefix('#')?))
+        .unwrap_or(value)
 }
 
 fn check_references(value: &Value, root: &Value) -> Result<(), Failure> {

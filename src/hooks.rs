@@ -21,6 +21,9 @@ use reqwest::{
 
 use crate::{client::Shared, generated, operation::Operation, response::MAX_SUCCESS};
 
+/// The header that carries the key.
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 /// What one attempt carries through the generated client.
 #[derive(Clone)]
 pub(crate) struct Attempt {
@@ -82,7 +85,7 @@ impl ClientHooks<Attempt> for generated::Client {
         let headers = request.headers_mut();
         // The generator's own header; the API documents none of that name.
         headers.remove("api-version");
-        headers.insert(HeaderName::from_static("x-api-key"), shared.key.clone());
+        headers.insert(API_KEY, shared.key.clone());
         headers.insert(USER_AGENT, shared.user_agent.clone());
         Ok(())
     }

@@ -1,5 +1,9 @@
 //! One binary for all tests, so that the crate is linked once.
 
 mod documented;
+mod honest;
+mod mock;
+mod properties;
 mod types;
+mod update_example;
 mod wire;
