@@ -234,7 +234,12 @@ pub(crate) fn http_client(builder: reqwest::ClientBuilder) -> Result<reqwest::Cl
     let builder = builder
         .redirect(redirect::Policy::none())
         .retry(retry::never())
-        .referer(false);
+        .referer(false)
+        // Whatever features of reqwest the program has turned on, the requests are the same.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd();
     tls::configure(builder)?.build().map_err(Error::setup)
 }
 

@@ -1,9 +1,18 @@
 //! One binary for all tests, so that the crate is linked once.
 
+mod bodies;
+mod capture;
 mod documented;
+mod errors;
+mod faults;
 mod honest;
 mod mock;
 mod properties;
+mod retries;
+mod secrets;
+mod server;
+mod settings;
+mod traces;
 mod types;
 mod update_example;
 mod wire;

@@ -34,14 +34,7 @@ fn named(name: &str) -> PhoneNumberUpdate {
 
 /// What sends requests that the crate's client would not.
 pub fn http() -> reqwest::Client {
-    let tls = rustls::ClientConfig::builder_with_provider(
-        rustls::crypto::ring::default_provider().into(),
-    );
-    let tls = tls.with_safe_default_protocol_versions().unwrap();
-    let roots = rustls::RootCertStore::empty();
-    let tls = tls.with_root_certificates(roots).with_no_client_auth();
-    let builder = reqwest::Client::builder().no_proxy();
-    builder.tls_backend_preconfigured(tls).build().unwrap()
+    crate::server::http().build().unwrap()
 }
 
 /// Sends what the client would not, and returns the status and the message.
