@@ -7,6 +7,8 @@
 mod document;
 #[path = "build/finish.rs"]
 mod finish;
+#[path = "build/schema.rs"]
+mod schema;
 
 use std::{
     env, fs, panic,
