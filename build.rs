@@ -10,6 +10,8 @@ mod finish;
 #[cfg(feature = "mock")]
 #[path = "build/mock.rs"]
 mod mock;
+#[path = "build/schema.rs"]
+mod schema;
 
 use std::{
     env, fs, panic,

@@ -1,10 +1,15 @@
 //! Finishes what the generator wrote: setters, a `Debug` that hides, open enums,
 //! and what the wrapper needs to know of each operation.
 
+use std::collections::BTreeSet;
+
 use heck::ToShoutySnakeCase;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
-use syn::{Attribute, Field, Fields, Item, ItemEnum, ItemStruct, Meta, Type, parse_quote};
+use syn::{
+    Attribute, Field, Fields, FnArg, ImplItem, Item, ItemEnum, ItemImpl, ItemStruct, Meta, Type,
+    parse_quote,
+};
 
 use crate::{
     Failure,
@@ -26,12 +31,10 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
         })
         .ok_or_else(|| Failure::new(STEP, "it has no module `types`", REMEDY))?;
     let (names, opened) = finish_types(types);
-    if document.has_enum && !opened {
-        return Err(Failure::new(
-            STEP,
-            "no enum was found to be kept open",
-            REMEDY,
-        ));
+    if opened < document.enums.len() {
+        let places = list(&document.enums);
+        let reason = format!("of the enums at {places} only {opened} were found to be kept open");
+        return Err(Failure::new(STEP, reason, REMEDY));
     }
     let operations = document.operations.iter().map(operation);
     file.items.push(parse_quote! {
@@ -47,18 +50,52 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
         /// The server of the document.
         pub const BASE_URL: &str = #server;
     });
-    let client = prettyplease::unparse(&file);
-    for (rust_type, place) in &document.expected {
-        if !client.contains(&format!("::sigmamind::types::{rust_type}")) {
-            let reason = format!("`{place}` did not become a `{rust_type}`");
+    for (rust_type, places) in &document.expected {
+        let found = occurrences(&file.items, rust_type);
+        if found < places.len() {
+            let places = list(places);
+            let reason = format!("of {places} only {found} became a `{rust_type}`");
             return Err(Failure::new(STEP, reason, REMEDY));
         }
     }
-    Ok(client)
+    Ok(prettyplease::unparse(&file).replace(LOGGABLE, ""))
 }
 
-/// Returns the names of the types, and whether an enum was opened.
-fn finish_types(items: &mut Vec<Item>) -> (Vec<syn::Ident>, bool) {
+/// How often the fields of types and the arguments of operations mention one of this crate's types.
+fn occurrences(items: &[Item], rust_type: &str) -> usize {
+    let path = format!(":: sigmamind :: types :: {rust_type} ");
+    let count = |ty: &Type| format!("{} ", ty.to_token_stream()).matches(&path).count();
+    let fields = |fields: &Fields| fields.iter().map(|field| count(&field.ty)).sum::<usize>();
+    let of_item = |item: &Item| match item {
+        Item::Mod(module) => {
+            let items = module.content.as_ref().map(|(_, items)| items);
+            items.map_or(0, |items| occurrences(items, rust_type))
+        }
+        Item::Struct(item) => fields(&item.fields),
+        Item::Enum(item) => item.variants.iter().map(|v| fields(&v.fields)).sum(),
+        Item::Impl(item) if item.trait_.is_none() => {
+            let inputs = item.items.iter().filter_map(|item| match item {
+                ImplItem::Fn(function) => Some(&function.sig.inputs),
+                _ => None,
+            });
+            let types = inputs.flatten().filter_map(|input| match input {
+                FnArg::Typed(input) => Some(&*input.ty),
+                FnArg::Receiver(_) => None,
+            });
+            types.map(count).sum()
+        }
+        _ => 0,
+    };
+    items.iter().map(of_item).sum()
+}
+
+fn list(places: &BTreeSet<String>) -> String {
+    let places: Vec<_> = places.iter().map(|place| format!("`{place}`")).collect();
+    places.join(", ")
+}
+
+/// Returns the names of the types, and how many enums were opened.
+fn finish_types(items: &mut Vec<Item>) -> (Vec<syn::Ident>, usize) {
     let opened: Vec<_> = items
         .iter()
         .filter_map(|item| match item {
@@ -96,7 +133,7 @@ fn finish_types(items: &mut Vec<Item>) -> (Vec<syn::Ident>, bool) {
         }
     }
     items.extend(added.into_iter().flat_map(|file| file.items));
-    (names, !opened.is_empty())
+    (names, opened.len())
 }
 
 fn finish_struct(item: &mut ItemStruct, loggable: &[syn::Ident]) -> syn::File {
@@ -122,13 +159,41 @@ fn finish_struct(item: &mut ItemStruct, loggable: &[syn::Ident]) -> syn::File {
         .iter_mut()
         .map(|f| finish_field(f, loggable))
         .collect();
+    let constructor = constructor(item);
+    let name = &item.ident;
     parse_quote! {
+        #constructor
         impl ::std::fmt::Debug for #name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(#title) #(#shown)* .finish()
             }
         }
     }
+}
+
+/// A way to make a value that has no `Default`, because some of its properties are required.
+fn constructor(item: &ItemStruct) -> Option<ItemImpl> {
+    let is_optional = |field: &&Field| is_option(&field.ty) || has_serde_default(&field.attrs);
+    let (optional, required): (Vec<_>, Vec<_>) = item.fields.iter().partition(is_optional);
+    if required.is_empty() {
+        return None;
+    }
+    let name = &item.ident;
+    let optional = optional.iter().map(|field| &field.ident);
+    let names: Vec<_> = required.iter().map(|field| &field.ident).collect();
+    let types = required.iter().map(|field| &field.ty);
+    Some(parse_quote! {
+        impl #name {
+            /// A value with the required properties; the others are left out.
+            #[must_use]
+            pub fn new(#(#names: impl ::std::convert::Into<#types>),*) -> Self {
+                Self {
+                    #(#names: #names.into(),)*
+                    #(#optional: ::std::default::Default::default(),)*
+                }
+            }
+        }
+    })
 }
 
 /// Returns how the field appears in `Debug`.
@@ -162,7 +227,9 @@ fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File
             let (variant, title) = (&v.ident, v.ident.to_string());
             quote!(Self::#variant { .. } => #title)
         });
+        let text = from_text(item);
         return Some(parse_quote! {
+            #text
             impl ::std::fmt::Debug for #name {
                 fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                     f.write_str(match self { #(#arms),* })
@@ -225,6 +292,28 @@ fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File
             }
         }
     })
+}
+
+/// The conversions from text that an enum with one alternative of plain text lacks.
+fn from_text(item: &ItemEnum) -> TokenStream {
+    let is_text = |field: &Field| matches!(&field.ty, Type::Path(path) if path.path.segments.last().is_some_and(|s| s.ident == "String"));
+    let texts: Vec<_> = item
+        .variants
+        .iter()
+        .filter(|v| matches!(&v.fields, Fields::Unnamed(f) if f.unnamed.iter().all(is_text)))
+        .map(|v| &v.ident)
+        .collect();
+    let (name, [variant]) = (&item.ident, &*texts) else {
+        return TokenStream::new();
+    };
+    quote! {
+        impl ::std::convert::From<&str> for #name {
+            fn from(text: &str) -> Self { Self::#variant(text.to_owned()) }
+        }
+        impl ::std::convert::From<::std::string::String> for #name {
+            fn from(text: ::std::string::String) -> Self { Self::#variant(text) }
+        }
+    }
 }
 
 /// One operation's facts, as a constant.
@@ -324,6 +413,20 @@ fn wire_name(variant: &syn::Variant) -> String {
         });
     }
     name
+}
+
+fn has_serde_default(attributes: &[Attribute]) -> bool {
+    let mut found = false;
+    for attribute in attributes.iter().filter(|a| a.path().is_ident("serde")) {
+        let _ = attribute.parse_nested_meta(|meta| {
+            found |= meta.path.is_ident("default");
+            if meta.input.peek(syn::Token![=]) {
+                meta.value()?.parse::<syn::Expr>()?;
+            }
+            Ok(())
+        });
+    }
+    found
 }
 
 fn is_option(ty: &Type) -> bool {
