@@ -31,6 +31,10 @@ pub struct Failure {
 }
 
 impl Failure {
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "callers have it to give away"
+    )]
     fn new(step: &'static str, reason: impl ToString, remedy: &'static str) -> Self {
         Self {
             step,

@@ -317,6 +317,7 @@ fn a_program_that_uses_a_removed_property_does_not_compile() {
 /// objects, an enum and a map, nullable ones, one that is read and written, documented errors,
 /// and components other than schemas.
 #[test]
+#[allow(clippy::too_many_lines, reason = "one document, one build")]
 fn responses_follow_the_document() {
     let document = revised(|document| {
         move_path(document, "/v2/numbers/{phoneNumber}/settings/");
@@ -450,7 +451,7 @@ fn a_second_operation_needs_one_method() {
             "responses": success,
         });
     });
-    let method = r#"
+    let method = r"
     /// Reads the settings of a phone number.
     ///
     /// # Errors
@@ -479,7 +480,7 @@ fn a_second_operation_needs_one_method() {
         .await
     }
 
-"#;
+";
     let source = source(
         "models::RenameAgentBody",
         r#"
