@@ -104,13 +104,14 @@ impl Step {
     }
 }
 
-/// An HTTP client like the crate's own, without the system's root certificates: to read those
-/// takes longer than most tests.
+/// An HTTP client like the crate's own, without the system's proxies and its root certificates:
+/// to read those takes longer than most tests.
 pub fn http() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .tls_certs_only([])
+        .no_proxy()
 }
 
 /// The head of an answer, empty line included.
