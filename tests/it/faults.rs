@@ -151,7 +151,7 @@ impl Resolve for NoNames {
 #[test]
 fn an_unknown_host_is_no_connection() {
     quick(async {
-        let http = http().dns_resolver(Arc::new(NoNames)).no_proxy();
+        let http = http().dns_resolver(Arc::new(NoNames));
         let client = Client::builder()
             .api_key(KEY)
             .base_url("https://api.invalid")

@@ -104,8 +104,8 @@ impl Step {
     }
 }
 
-/// An HTTP client like the crate's own, without the system's root certificates: to read those
-/// takes longer than most tests.
+/// An HTTP client like the crate's own, without the system's proxies and its root certificates:
+/// to read those takes longer than most tests.
 pub fn http() -> reqwest::ClientBuilder {
     let ring = rustls::crypto::ring::default_provider();
     let tls = rustls::ClientConfig::builder_with_provider(ring.into());
@@ -118,6 +118,7 @@ pub fn http() -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .tls_certs_only([])
+        .no_proxy()
 }
 
 /// The head of an answer, empty line included.
