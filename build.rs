@@ -5,6 +5,8 @@
 
 #[path = "build/document.rs"]
 mod document;
+#[path = "build/failure.rs"]
+mod failure;
 #[path = "build/finish.rs"]
 mod finish;
 #[path = "build/schema.rs"]
@@ -18,23 +20,7 @@ use std::{
 use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceStyle};
 
 use document::Document;
-
-/// Why the build stops: the step that failed, the reason, and what to do about it.
-pub struct Failure {
-    step: &'static str,
-    reason: String,
-    remedy: &'static str,
-}
-
-impl Failure {
-    fn new(step: &'static str, reason: impl ToString, remedy: &'static str) -> Self {
-        Self {
-            step,
-            reason: reason.to_string(),
-            remedy,
-        }
-    }
-}
+use failure::Failure;
 
 /// Names another document to generate from.
 const VARIABLE: &str = "SIGMAMIND_OPENAPI";
@@ -49,17 +35,7 @@ fn main() {
     };
     println!("cargo::rerun-if-changed={}", file.display());
     if let Err(failure) = generate(&file) {
-        let Failure {
-            step,
-            reason,
-            remedy,
-        } = failure;
-        // A directive is one line.
-        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        println!(
-            "cargo::error={}: cannot {step}: {reason}. {remedy}",
-            file.display()
-        );
+        failure.report(&file);
     }
 }
 
