@@ -43,7 +43,7 @@ fn generate(file: &Path) -> Result<(), Failure> {
     let text = fs::read_to_string(file).map_err(|e| {
         Failure::new(
             "read the document",
-            e,
+            e.to_string(),
             "Check the path; a relative one starts at this crate's folder, so give SIGMAMIND_OPENAPI \
              an absolute one, or set it in .cargo/config.toml with `relative = true`.",
         )
@@ -72,7 +72,7 @@ fn generate(file: &Path) -> Result<(), Failure> {
     fs::write(&out, client).map_err(|e| {
         Failure::new(
             "write the client",
-            e,
+            e.to_string(),
             "Check that the target folder has room and is writable.",
         )
     })

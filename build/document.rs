@@ -106,7 +106,11 @@ impl Document {
             expected, enums, ..
         } = schemas;
         let openapi = serde_json::from_value(root).map_err(|e| {
-            Failure::new(CHECK, e, "Correct it after the OpenAPI 3.0 specification.")
+            Failure::new(
+                CHECK,
+                e.to_string(),
+                "Correct it after the OpenAPI 3.0 specification.",
+            )
         })?;
         Ok(Self {
             openapi,

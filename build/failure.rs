@@ -10,10 +10,10 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub fn new(step: &'static str, reason: impl ToString, remedy: &'static str) -> Self {
+    pub fn new(step: &'static str, reason: impl Into<String>, remedy: &'static str) -> Self {
         Self {
             step,
-            reason: reason.to_string(),
+            reason: reason.into(),
             remedy,
         }
     }
