@@ -9,18 +9,23 @@ mod document;
 mod failure;
 #[path = "build/finish.rs"]
 mod finish;
+#[cfg(feature = "mock")]
+#[path = "build/mock.rs"]
+mod mock;
 #[path = "build/schema.rs"]
 mod schema;
 
 use std::{
-    env, fs, panic,
+    env, fs,
+    panic::UnwindSafe,
     path::{Path, PathBuf},
 };
 
+use proc_macro2::TokenStream;
 use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceStyle};
 
 use document::Document;
-use failure::Failure;
+use failure::{Failure, quietly};
 
 /// Names another document to generate from.
 const VARIABLE: &str = "SIGMAMIND_OPENAPI";
@@ -49,46 +54,50 @@ fn generate(file: &Path) -> Result<(), Failure> {
         )
     })?;
     let document = Document::parse(&text)?;
-    let tokens = quietly(|| {
-        Generator::new(
+    let tokens = run("generate the client", |generator| {
+        generator.generate_tokens(&document.openapi)
+    })?;
+    write("client.rs", &finish::finish(tokens, &document)?)?;
+    #[cfg(feature = "mock")]
+    {
+        let tokens = run("generate the mock", |generator| {
+            generator.httpmock(&document.openapi, "crate::generated")
+        })?;
+        write("mock.rs", &mock::finish(tokens, &document)?)?;
+    }
+    Ok(())
+}
+
+fn run(
+    step: &'static str,
+    work: impl FnOnce(&mut Generator) -> Result<TokenStream, progenitor::Error> + UnwindSafe,
+) -> Result<TokenStream, Failure> {
+    quietly(|| {
+        work(&mut Generator::new(
             GenerationSettings::new()
                 .with_interface(InterfaceStyle::Positional)
                 .with_hooks(HooksMode::Expected)
                 .with_crate("sigmamind", CrateVers::Any, None)
                 .with_inner_type(quote::quote!(crate::hooks::Attempt)),
-        )
-        .generate_tokens(&document.openapi)
+        ))
     })
     .and_then(|generated| generated.map_err(|e| e.to_string()))
     .map_err(|e| {
         Failure::new(
-            "generate the client",
+            step,
             e,
             "Simplify what the reason names; the generator does not support it.",
-        )
-    })?;
-    let client = finish::finish(tokens, &document)?;
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("client.rs");
-    fs::write(&out, client).map_err(|e| {
-        Failure::new(
-            "write the client",
-            e.to_string(),
-            "Check that the target folder has room and is writable.",
         )
     })
 }
 
-/// Runs the generator, which panics on some documents, and returns the panic's message.
-fn quietly<T>(work: impl FnOnce() -> T + panic::UnwindSafe) -> Result<T, String> {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let result = panic::catch_unwind(work);
-    panic::set_hook(hook);
-    result.map_err(|payload| {
-        payload
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
-            .unwrap_or_else(|| "the generator panicked".into())
+fn write(name: &str, code: &str) -> Result<(), Failure> {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join(name);
+    fs::write(&out, code).map_err(|e| {
+        Failure::new(
+            "write the generated code",
+            e.to_string(),
+            "Check that the target folder has room and is writable.",
+        )
     })
 }

@@ -25,6 +25,9 @@ const E164: &str = "^\\+[1-9][0-9]{6,14}$";
 /// The document, prepared for the generator, and what else was read from it.
 pub struct Document {
     pub openapi: openapiv3::OpenAPI,
+    /// As it was written.
+    #[cfg(feature = "mock")]
+    pub original: Value,
     /// The address that the paths are appended to.
     pub server: String,
     pub operations: Vec<Operation>,
@@ -114,6 +117,8 @@ impl Document {
         })?;
         Ok(Self {
             openapi,
+            #[cfg(feature = "mock")]
+            original,
             server,
             operations,
             expected,

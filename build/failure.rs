@@ -1,6 +1,9 @@
 //! Why the build stops.
 
-use std::path::Path;
+use std::{
+    panic::{self, UnwindSafe},
+    path::Path,
+};
 
 /// The step that failed, the reason, and what to do about it.
 pub struct Failure {
@@ -33,4 +36,19 @@ impl Failure {
         let file = file.display();
         println!("cargo::error={file}: cannot {step}: {reason}. {remedy}");
     }
+}
+
+/// Runs the generator, which panics on some documents, and returns the panic's message.
+pub fn quietly<T>(work: impl FnOnce() -> T + UnwindSafe) -> Result<T, String> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let result = panic::catch_unwind(work);
+    panic::set_hook(hook);
+    result.map_err(|payload| {
+        payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
+            .unwrap_or_else(|| "the generator panicked".into())
+    })
 }

@@ -21,7 +21,8 @@ const REMEDY: &str =
     "The generator has changed: compare build/document.rs and build/finish.rs with what it writes.";
 
 pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Failure> {
-    let mut file: syn::File = syn::parse2(generated).map_err(|e| Failure::new(STEP, e, REMEDY))?;
+    let mut file: syn::File =
+        syn::parse2(generated).map_err(|e| Failure::new(STEP, e.to_string(), REMEDY))?;
     let types = file
         .items
         .iter_mut()
@@ -158,7 +159,11 @@ fn finish_types(items: &mut Vec<Item>) -> (Vec<syn::Ident>, usize) {
             }
             Item::Enum(item) => {
                 names.push(item.ident.clone());
-                added.extend(finish_enum(item, &loggable));
+                added.push(if is_string_enum(item) {
+                    open_enum(item, &loggable)
+                } else {
+                    finish_enum(item)
+                });
             }
             _ => {}
         }
@@ -249,29 +254,35 @@ fn finish_field(field: &mut Field, loggable: &[syn::Ident]) -> TokenStream {
     }
 }
 
-fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File> {
-    if !is_string_enum(item) {
-        // Its variants carry values: `Debug` names the variant alone.
-        adjust_derives(&mut item.attrs);
-        let name = &item.ident;
-        let arms = item.variants.iter().map(|v| {
-            let (variant, title) = (&v.ident, v.ident.to_string());
-            quote!(Self::#variant { .. } => #title)
-        });
-        let text = from_text(item);
-        return Some(parse_quote! {
-            #text
-            impl ::std::fmt::Debug for #name {
-                fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                    f.write_str(match self { #(#arms),* })
-                }
+/// The variants carry values: `Debug` names the variant alone.
+fn finish_enum(item: &mut ItemEnum) -> syn::File {
+    adjust_derives(&mut item.attrs);
+    let name = &item.ident;
+    let arms = item.variants.iter().map(|v| {
+        let (variant, title) = (&v.ident, v.ident.to_string());
+        quote!(Self::#variant { .. } => #title)
+    });
+    let text = from_text(item);
+    parse_quote! {
+        #text
+        impl ::std::fmt::Debug for #name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(match self { #(#arms),* })
             }
-        });
+        }
     }
+}
+
+/// Listed strings: a value that is not listed is kept as text.
+fn open_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> syn::File {
     let name = item.ident.clone();
     let variants: Vec<_> = item.variants.iter().map(|v| v.ident.clone()).collect();
     let values: Vec<_> = item.variants.iter().map(wire_name).collect();
-    let other = if loggable.contains(&name) {
+    // The document may list a value of that name.
+    let listed = variants.iter().any(|variant| variant == "Other");
+    let other = format_ident!("{}", if listed { "Unlisted" } else { "Other" });
+    let other_name = other.to_string();
+    let shown = if loggable.contains(&name) {
         quote!(text.as_str())
     } else {
         quote!({
@@ -289,20 +300,20 @@ fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File
     item.variants.push(parse_quote! {
         /// A value that the document does not list, as it came.
         #[serde(untagged)]
-        Other(::std::string::String)
+        #other(::std::string::String)
     });
-    Some(parse_quote! {
+    parse_quote! {
         impl #name {
             /// The value as it stands in JSON.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                match self { #(Self::#variants => #values,)* Self::Other(text) => text }
+                match self { #(Self::#variants => #values,)* Self::#other(text) => text }
             }
         }
         impl ::std::fmt::Debug for #name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 match self {
-                    Self::Other(text) => f.debug_tuple("Other").field(&#other).finish(),
+                    Self::#other(text) => f.debug_tuple(#other_name).field(&#shown).finish(),
                     #(Self::#variants => f.write_str(stringify!(#variants)),)*
                 }
             }
@@ -314,7 +325,7 @@ fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File
         }
         impl ::std::convert::From<&str> for #name {
             fn from(text: &str) -> Self {
-                match text { #(#values => Self::#variants,)* _ => Self::Other(text.to_owned()) }
+                match text { #(#values => Self::#variants,)* _ => Self::#other(text.to_owned()) }
             }
         }
         impl ::std::convert::From<::std::string::String> for #name {
@@ -322,7 +333,7 @@ fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File
                 Self::from(text.as_str())
             }
         }
-    })
+    }
 }
 
 /// The conversions from text that an enum with one alternative of plain text lacks.

@@ -73,10 +73,10 @@ impl<'a> Schemas<'a> {
 
     /// The references that `value` leads to.
     fn reach(&self, value: &Value, names: &mut BTreeSet<String>) {
-        if let Some(reference) = value["$ref"].as_str() {
-            if names.insert(reference.to_owned()) {
-                self.reach(resolve(self.original, value), names);
-            }
+        if let Some(reference) = value["$ref"].as_str()
+            && names.insert(reference.to_owned())
+        {
+            self.reach(resolve(self.original, value), names);
         }
         match value {
             Value::Object(map) => map.values().for_each(|v| self.reach(v, names)),

@@ -10,6 +10,7 @@ use crate::{
     client::{Shared, Timing},
     generated::BASE_URL,
     operation::segment_count,
+    tls,
 };
 
 /// The settings of a [`Client`], each with its default in its description.
@@ -175,7 +176,7 @@ impl ClientBuilder {
         }
         let http = match self.http {
             Some(http) => http,
-            None => http_client(self.connect_timeout)?,
+            None => http_client(reqwest::Client::builder().connect_timeout(self.connect_timeout))?,
         };
         Ok(Client {
             shared: Arc::new(Shared {
@@ -229,14 +230,17 @@ impl ClientBuilder {
     }
 }
 
-fn http_client(connect_timeout: Duration) -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder()
-        .connect_timeout(connect_timeout)
+pub(crate) fn http_client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
+    let builder = builder
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .referer(false)
-        .build()
-        .map_err(Error::setup)
+        // Whatever features of reqwest the program has turned on, the requests are the same.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd();
+    tls::configure(builder)?.build().map_err(Error::setup)
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -21,6 +21,9 @@ use reqwest::{
 
 use crate::{client::Shared, generated, operation::Operation, response::MAX_SUCCESS};
 
+/// The header that carries the key.
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 /// What one attempt carries through the generated client.
 #[derive(Clone)]
 pub(crate) struct Attempt {
@@ -47,7 +50,7 @@ pub(crate) struct Exchange {
 pub(crate) struct Seen {
     pub status: Option<StatusCode>,
     pub headers: HeaderMap,
-    /// The path that was asked for, if the answer is not a success.
+    /// The path that was asked for.
     pub path: String,
     pub request_body: Option<Body>,
 }
@@ -82,14 +85,18 @@ impl ClientHooks<Attempt> for generated::Client {
         let headers = request.headers_mut();
         // The generator's own header; the API documents none of that name.
         headers.remove("api-version");
-        headers.insert(HeaderName::from_static("x-api-key"), shared.key.clone());
+        headers.insert(API_KEY, shared.key.clone());
         headers.insert(USER_AGENT, shared.user_agent.clone());
         Ok(())
     }
 
     async fn exec(&self, mut request: Request, _: &OperationInfo) -> reqwest::Result<Response> {
         let exchange = &self.inner.exchange;
-        exchange.lock().request_body = request.try_clone().and_then(|mut r| r.body_mut().take());
+        {
+            let mut seen = exchange.lock();
+            request.url().path().clone_into(&mut seen.path);
+            seen.request_body = request.try_clone().and_then(|mut r| r.body_mut().take());
+        }
         let body = request.body_mut().take().unwrap_or_default();
         *request.body_mut() = Some(Body::wrap(Watched {
             body,
@@ -98,16 +105,13 @@ impl ClientHooks<Attempt> for generated::Client {
         let mut response = self.client.execute(request).await?;
         let mut seen = exchange.lock();
         seen.status = Some(response.status());
-        if response.status().is_success() {
-            seen.headers = mem::take(response.headers_mut());
-            if response
+        seen.headers = mem::take(response.headers_mut());
+        if response.status().is_success()
+            && response
                 .content_length()
                 .is_none_or(|length| length > MAX_SUCCESS as u64)
-            {
-                return Ok(bounded(response));
-            }
-        } else {
-            response.url().path().clone_into(&mut seen.path);
+        {
+            return Ok(bounded(response));
         }
         Ok(response)
     }

@@ -18,9 +18,13 @@ mod client;
 mod error;
 mod generated;
 mod hooks;
+#[cfg(feature = "mock")]
+#[cfg_attr(docsrs, doc(cfg(feature = "mock")))]
+pub mod mock;
 mod operation;
 mod response;
 mod retry;
+mod tls;
 mod types;
 
 pub use builder::ClientBuilder;

@@ -66,12 +66,13 @@ edition = "2024"
 
 [dependencies]
 serde_json = "1"
-sigmamind = {{ path = {krate:?}, default-features = false, features = ["rustls", "schemars"] }}
+sigmamind = {{ path = "{}", default-features = false, features = ["rustls", "schemars"] }}
 tokio = {{ version = "1", features = ["rt"] }}
 
 [profile.dev]
 debug = false
-"#
+"#,
+            krate.display()
         );
         write(&folder.join("Cargo.toml"), &manifest);
         write(&folder.join("src/main.rs"), source);

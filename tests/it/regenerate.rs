@@ -317,6 +317,7 @@ fn a_program_that_uses_a_removed_property_does_not_compile() {
 /// objects, an enum and a map, nullable ones, one that is read and written, documented errors,
 /// and components other than schemas.
 #[test]
+#[allow(clippy::too_many_lines, reason = "one document, one build")]
 fn responses_follow_the_document() {
     let document = revised(|document| {
         move_path(document, "/v2/numbers/{phoneNumber}/settings/");
@@ -450,7 +451,7 @@ fn a_second_operation_needs_one_method() {
             "responses": success,
         });
     });
-    let method = r#"
+    let method = r"
     /// Reads the settings of a phone number.
     ///
     /// # Errors
@@ -479,7 +480,7 @@ fn a_second_operation_needs_one_method() {
         .await
     }
 
-"#;
+";
     let source = source(
         "models::RenameAgentBody",
         r#"
@@ -589,7 +590,15 @@ fn the_edit_in_the_readme_moves_to_the_later_pages() {
 /// remedy, and says nothing else.
 #[track_caller]
 fn refused(what: &str, document: &str, step: &str, message: &str) {
-    let program = Program::new(&format!("refused-{step}"), document, "fn main() {}");
+    // Tests run side by side, each on a thread that has its name.
+    let test = std::thread::current()
+        .name()
+        .unwrap()
+        .rsplit("::")
+        .next()
+        .unwrap()
+        .to_owned();
+    let program = Program::new(&test, document, "fn main() {}");
     let file = program.document.display();
     let what_for = if step == "generate" {
         "client"
@@ -648,14 +657,23 @@ fn a_missing_document_is_refused() {
     assert_eq!(program.errors()[0], message);
 }
 
+const ROOT: &str = "";
+const OPERATION: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch";
+const RESPONSES: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch/responses";
+const PARAMETER: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch/parameters/0";
+const NUMBER: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch/parameters/0/schema";
+const LABEL: &str = "/components/schemas/PhoneNumberUpdate/properties/friendlyName";
+const PASSWORD: &str = "/components/schemas/PhoneNumberUpdate/properties/trunkPassword";
+
+/// As [`refused`] by the check, when this key of what is at this place has this value.
+#[track_caller]
+fn refused_when(what: &str, at: &str, key: &str, value: Value, message: &str) {
+    let document = revised(|document| document.pointer_mut(at).unwrap()[key] = value);
+    refused(what, &document, "check", message);
+}
+
 #[test]
-fn what_the_check_finds_is_refused() {
-    const ROOT: &str = "";
-    const OPERATION: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch";
-    const NUMBER: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch/parameters/0/schema";
-    const LABEL: &str = "/components/schemas/PhoneNumberUpdate/properties/friendlyName";
-    const PASSWORD: &str = "/components/schemas/PhoneNumberUpdate/properties/trunkPassword";
-    let other = json!({ "description": "", "content": { "application/json": { "schema": {} } } });
+fn what_is_no_openapi_is_refused() {
     for (what, at, key, value, message) in [
         (
             "OpenAPI 3.1",
@@ -690,8 +708,24 @@ fn what_the_check_finds_is_refused() {
              Define what it names in this document, or correct the reference.",
         ),
         (
+            "no title",
+            "/info",
+            "title",
+            Value::Null,
+            "invalid type: null, expected a string. Correct it after the OpenAPI 3.0 specification.",
+        ),
+    ] {
+        refused_when(what, at, key, value, message);
+    }
+}
+
+#[test]
+fn operations_that_cannot_be_called_are_refused() {
+    let other = json!({ "description": "", "content": { "application/json": { "schema": {} } } });
+    for (what, at, key, value, message) in [
+        (
             "two success schemas",
-            &format!("{OPERATION}/responses"),
+            RESPONSES,
             "201",
             other,
             "`updatePhoneNumber` has success responses of different schemas. \
@@ -699,7 +733,7 @@ fn what_the_check_finds_is_refused() {
         ),
         (
             "a success with and one without a body",
-            &format!("{OPERATION}/responses"),
+            RESPONSES,
             "204",
             json!({ "description": "" }),
             "`updatePhoneNumber` has success responses of different schemas. \
@@ -730,6 +764,21 @@ fn what_the_check_finds_is_refused() {
              Give each its own; the method that calls it is named after it.",
         ),
         (
+            "a server without TLS",
+            "/servers/0",
+            "url",
+            json!("http://api.sigmamind.ai"),
+            "its first server is not an https address. Name the server of the API under `servers`.",
+        ),
+    ] {
+        refused_when(what, at, key, value, message);
+    }
+}
+
+#[test]
+fn what_would_lose_a_guard_is_refused() {
+    for (what, at, key, value, message) in [
+        (
             "a plain secret",
             PASSWORD,
             "format",
@@ -747,7 +796,7 @@ fn what_the_check_finds_is_refused() {
         ),
         (
             "a parameter that the path lacks",
-            &format!("{OPERATION}/parameters/0"),
+            PARAMETER,
             "name",
             json!("number"),
             "the path parameter `number` has no place in `/v1/phone-number/{phoneNumber}`. \
@@ -769,23 +818,8 @@ fn what_the_check_finds_is_refused() {
             "the limit of `friendlyName` holds for one alternative only and would not be checked. \
              Take the limit out of the `oneOf` or `anyOf`, and leave it to the server.",
         ),
-        (
-            "a server without TLS",
-            "/servers/0",
-            "url",
-            json!("http://api.sigmamind.ai"),
-            "its first server is not an https address. Name the server of the API under `servers`.",
-        ),
-        (
-            "no title",
-            "/info",
-            "title",
-            Value::Null,
-            "invalid type: null, expected a string. Correct it after the OpenAPI 3.0 specification.",
-        ),
     ] {
-        let document = revised(|document| document.pointer_mut(at).unwrap()[key] = value);
-        refused(what, &document, "check", message);
+        refused_when(what, at, key, value, message);
     }
 }
 
