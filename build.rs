@@ -5,6 +5,8 @@
 
 #[path = "build/document.rs"]
 mod document;
+#[path = "build/failure.rs"]
+mod failure;
 #[path = "build/finish.rs"]
 mod finish;
 #[cfg(feature = "mock")]
@@ -14,7 +16,8 @@ mod mock;
 mod schema;
 
 use std::{
-    env, fs, panic,
+    env, fs,
+    panic::UnwindSafe,
     path::{Path, PathBuf},
 };
 
@@ -22,27 +25,7 @@ use proc_macro2::TokenStream;
 use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceStyle};
 
 use document::Document;
-
-/// Why the build stops: the step that failed, the reason, and what to do about it.
-pub struct Failure {
-    step: &'static str,
-    reason: String,
-    remedy: &'static str,
-}
-
-impl Failure {
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "callers have it to give away"
-    )]
-    fn new(step: &'static str, reason: impl ToString, remedy: &'static str) -> Self {
-        Self {
-            step,
-            reason: reason.to_string(),
-            remedy,
-        }
-    }
-}
+use failure::{Failure, quietly};
 
 /// Names another document to generate from.
 const VARIABLE: &str = "SIGMAMIND_OPENAPI";
@@ -57,17 +40,7 @@ fn main() {
     };
     println!("cargo::rerun-if-changed={}", file.display());
     if let Err(failure) = generate(&file) {
-        let Failure {
-            step,
-            reason,
-            remedy,
-        } = failure;
-        // A directive is one line.
-        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        println!(
-            "cargo::error={}: cannot {step}: {reason}. {remedy}",
-            file.display()
-        );
+        failure.report(&file);
     }
 }
 
@@ -75,7 +48,7 @@ fn generate(file: &Path) -> Result<(), Failure> {
     let text = fs::read_to_string(file).map_err(|e| {
         Failure::new(
             "read the document",
-            e,
+            e.to_string(),
             "Check the path; a relative one starts at this crate's folder, so give SIGMAMIND_OPENAPI \
              an absolute one, or set it in .cargo/config.toml with `relative = true`.",
         )
@@ -97,7 +70,7 @@ fn generate(file: &Path) -> Result<(), Failure> {
 
 fn run(
     step: &'static str,
-    work: impl FnOnce(&mut Generator) -> Result<TokenStream, progenitor::Error> + panic::UnwindSafe,
+    work: impl FnOnce(&mut Generator) -> Result<TokenStream, progenitor::Error> + UnwindSafe,
 ) -> Result<TokenStream, Failure> {
     quietly(|| {
         work(&mut Generator::new(
@@ -123,23 +96,8 @@ fn write(name: &str, code: &str) -> Result<(), Failure> {
     fs::write(&out, code).map_err(|e| {
         Failure::new(
             "write the generated code",
-            e,
+            e.to_string(),
             "Check that the target folder has room and is writable.",
         )
-    })
-}
-
-/// Runs the generator, which panics on some documents, and returns the panic's message.
-fn quietly<T>(work: impl FnOnce() -> T + panic::UnwindSafe) -> Result<T, String> {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let result = panic::catch_unwind(work);
-    panic::set_hook(hook);
-    result.map_err(|payload| {
-        payload
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
-            .unwrap_or_else(|| "the generator panicked".into())
     })
 }

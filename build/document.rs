@@ -10,7 +10,7 @@ use heck::ToSnakeCase;
 use serde_json::Value;
 
 use crate::{
-    Failure,
+    failure::Failure,
     schema::{Schemas, Way, strings},
 };
 
@@ -60,16 +60,20 @@ impl Document {
     pub fn parse(text: &str) -> Result<Self, Failure> {
         const SYNTAX: &str = "parse the document";
         let mut root: Value = serde_saphyr::from_str(text).map_err(|e| {
-            Failure::new(
-                SYNTAX,
-                e.without_snippet(),
-                "Correct the YAML at the place named.",
-            )
+            let reason = e.without_snippet().to_string();
+            // An option of the parser's own interface, of no use to the reader.
+            let reason = reason.replace(", set DuplicateKeyPolicy in Options if acceptable", "");
+            Failure::new(SYNTAX, reason, "Correct the YAML at the place named.")
         })?;
         if !root.is_object() {
+            let empty = root.is_null();
             return Err(Failure::new(
                 SYNTAX,
-                "it is not a mapping",
+                if empty {
+                    "it is empty"
+                } else {
+                    "it is not a mapping"
+                },
                 "Give an OpenAPI 3.0 document.",
             ));
         }
@@ -105,7 +109,11 @@ impl Document {
             expected, enums, ..
         } = schemas;
         let openapi = serde_json::from_value(root).map_err(|e| {
-            Failure::new(CHECK, e, "Correct it after the OpenAPI 3.0 specification.")
+            Failure::new(
+                CHECK,
+                e.to_string(),
+                "Correct it after the OpenAPI 3.0 specification.",
+            )
         })?;
         Ok(Self {
             openapi,
@@ -127,7 +135,7 @@ fn operations(
 ) -> Result<Vec<Operation>, Failure> {
     let mut operations: Vec<Operation> = Vec::new();
     for (path, item) in entries(root.get_mut("paths")) {
-        parameters(original, schemas, item, path)?;
+        parameters(original, schemas, item, path, path)?;
         for method in METHODS {
             let Some(operation) = item.get_mut(method) else {
                 continue;
@@ -151,7 +159,7 @@ fn operations(
                     "Give each its own; the method that calls it is named after it.",
                 ));
             }
-            parameters(original, schemas, operation, &id)?;
+            parameters(original, schemas, operation, path, &id)?;
             let mut facts = Operation {
                 id,
                 method: method.to_uppercase(),
@@ -171,6 +179,7 @@ fn parameters(
     original: &Value,
     schemas: &mut Schemas,
     owner: &mut Value,
+    path: &str,
     owner_name: &str,
 ) -> Result<(), Failure> {
     let Some(parameters) = owner.get_mut("parameters").and_then(Value::as_array_mut) else {
@@ -179,6 +188,13 @@ fn parameters(
     for parameter in parameters {
         *parameter = resolve(original, parameter).clone();
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+        if parameter["in"] == "path" && !path.contains(&format!("{{{name}}}")) {
+            return Err(Failure::new(
+                CHECK,
+                format!("the path parameter `{name}` has no place in `{path}`"),
+                "Write the parameter in braces where it belongs in the path.",
+            ));
+        }
         if parameter["in"] == "path"
             && name.to_lowercase().contains("phone")
             && resolve(original, &parameter["schema"])["format"] != "e164"
@@ -359,27 +375,31 @@ impl Limit {
 
 fn check_references(value: &Value, root: &Value) -> Result<(), Failure> {
     if let Some(reference) = value["$ref"].as_str() {
-        let target = resolve(root, value);
-        let problem = if !reference.starts_with('#') {
-            "leads out of the document"
-        } else if target == value {
+        let Some(at) = reference.strip_prefix('#') else {
+            return Err(dangling(reference, "leads out of the document"));
+        };
+        let problem = if root.pointer(at).is_none() {
             "leads nowhere"
-        } else if target["$ref"].is_string() {
-            "does not end"
+        } else if resolve(root, value)["$ref"].is_string() {
+            "has no end"
         } else {
             return Ok(());
         };
-        return Err(Failure::new(
-            CHECK,
-            format!("the reference {reference} {problem}"),
-            "Define what it names in this document, or correct the reference.",
-        ));
+        return Err(dangling(reference, problem));
     }
     match value {
         Value::Object(map) => map.values().try_for_each(|v| check_references(v, root)),
         Value::Array(items) => items.iter().try_for_each(|v| check_references(v, root)),
         _ => Ok(()),
     }
+}
+
+fn dangling(reference: &str, problem: &str) -> Failure {
+    Failure::new(
+        CHECK,
+        format!("the reference {reference} {problem}"),
+        "Define what it names in this document, or correct the reference.",
+    )
 }
 
 /// What a reference leads to in the end; anything else is itself.

@@ -12,8 +12,8 @@ use syn::{
 };
 
 use crate::{
-    Failure,
     document::{Document, LOGGABLE, Operation},
+    failure::Failure,
 };
 
 const STEP: &str = "finish the client";
@@ -21,7 +21,8 @@ const REMEDY: &str =
     "The generator has changed: compare build/document.rs and build/finish.rs with what it writes.";
 
 pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Failure> {
-    let mut file: syn::File = syn::parse2(generated).map_err(|e| Failure::new(STEP, e, REMEDY))?;
+    let mut file: syn::File =
+        syn::parse2(generated).map_err(|e| Failure::new(STEP, e.to_string(), REMEDY))?;
     let types = file
         .items
         .iter_mut()
@@ -30,6 +31,7 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
             _ => None,
         })
         .ok_or_else(|| Failure::new(STEP, "it has no module `types`", REMEDY))?;
+    check_names(types)?;
     let (names, opened) = finish_types(types);
     if opened < document.enums.len() {
         let places = list(&document.enums);
@@ -92,6 +94,36 @@ fn occurrences(items: &[Item], rust_type: &str) -> usize {
 fn list(places: &BTreeSet<String>) -> String {
     let places: Vec<_> = places.iter().map(|place| format!("`{place}`")).collect();
     places.join(", ")
+}
+
+/// Names that differ in the document can be one in Rust.
+fn check_names(types: &[Item]) -> Result<(), Failure> {
+    let clash = |reason| {
+        let remedy = "Rename one of them: the generator writes names its own way.";
+        Err(Failure::new("generate the client", reason, remedy))
+    };
+    let mut names = BTreeSet::new();
+    for item in types {
+        let (name, fields) = match item {
+            Item::Struct(item) => (&item.ident, item.fields.iter().collect()),
+            Item::Enum(item) => (&item.ident, Vec::new()),
+            _ => continue,
+        };
+        if !names.insert(name) {
+            return clash(format!("two schemas become the type `{name}`"));
+        }
+        let mut known = BTreeSet::new();
+        if let Some(field) = fields
+            .iter()
+            .filter_map(|f| f.ident.as_ref())
+            .find(|f| !known.insert(*f))
+        {
+            return clash(format!(
+                "two properties of `{name}` become the field `{field}`"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the names of the types, and how many enums were opened.

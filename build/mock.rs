@@ -13,15 +13,16 @@ use syn::{
 };
 
 use crate::{
-    Failure,
     document::{Document, Operation, resolve},
+    failure::Failure,
 };
 
 const STEP: &str = "finish the mock";
 const REMEDY: &str = "The generator has changed: compare build/mock.rs with what it writes.";
 
 pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Failure> {
-    let mut file: syn::File = syn::parse2(generated).map_err(|e| Failure::new(STEP, e, REMEDY))?;
+    let mut file: syn::File =
+        syn::parse2(generated).map_err(|e| Failure::new(STEP, e.to_string(), REMEDY))?;
     let mut repaired = 0;
     for item in &mut file.items {
         let Item::Mod(module) = item else { continue };

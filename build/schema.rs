@@ -107,7 +107,7 @@ impl<'a> Schemas<'a> {
             map.retain(|keyword, _| !is_limit(&kind, keyword));
         }
         if kind == "string" {
-            if !schema["enum"].is_null() {
+            if !strings(&schema["enum"]).is_empty() {
                 self.enums.insert(name.to_owned());
             }
             match (&*format, way) {

@@ -585,3 +585,317 @@ fn the_edit_in_the_readme_moves_to_the_later_pages() {
         "error[E0599]: no method named `sip_trunk_name` found for struct `PhoneNumberUpdate` in the current scope",
     );
 }
+
+/// The build of a program on this document stops at this step, for this reason and with this
+/// remedy, and says nothing else.
+#[track_caller]
+fn refused(what: &str, document: &str, step: &str, message: &str) {
+    // Tests run side by side, each on a thread that has its name.
+    let test = std::thread::current()
+        .name()
+        .unwrap()
+        .rsplit("::")
+        .next()
+        .unwrap()
+        .to_owned();
+    let program = Program::new(&test, document, "fn main() {}");
+    let file = program.document.display();
+    let what_for = if step == "generate" {
+        "client"
+    } else {
+        "document"
+    };
+    let message = format!("{file}: cannot {step} the {what_for}: {message}");
+    let expected = [
+        format!("error: sigmamind@{}: {message}", env!("CARGO_PKG_VERSION")),
+        "error: build script logged errors".into(),
+    ];
+    assert_eq!(program.errors(), expected, "{what}");
+}
+
+#[test]
+fn what_is_no_yaml_is_refused() {
+    let real = include_str!("../../openapi.yaml");
+    for (what, document, reason) in [
+        (
+            "an empty file",
+            String::new(),
+            "it is empty. Give an OpenAPI 3.0 document.",
+        ),
+        (
+            "a list",
+            "- a".into(),
+            "it is not a mapping. Give an OpenAPI 3.0 document.",
+        ),
+        (
+            "a duplicate key",
+            real.replacen("info:\n", "info:\n  version: '1'\n", 1),
+            "duplicate mapping key: version at line 13, column 3. Correct the YAML at the place named.",
+        ),
+        (
+            "a tab",
+            real.replacen("  title:", "\ttitle:", 1),
+            "tabs disallowed within this context (block indentation) at line 11, column 2. \
+             Correct the YAML at the place named.",
+        ),
+    ] {
+        refused(what, &document, "parse", reason);
+    }
+}
+
+#[test]
+fn a_missing_document_is_refused() {
+    let mut program = Program::new("missing", "", "fn main() {}");
+    program.document.set_file_name("nowhere.yaml");
+    let file = program.document.display();
+    let message = format!(
+        "error: sigmamind@{}: {file}: cannot read the document: No such file or directory (os error 2). \
+         Check the path; a relative one starts at this crate's folder, so give SIGMAMIND_OPENAPI an \
+         absolute one, or set it in .cargo/config.toml with `relative = true`.",
+        env!("CARGO_PKG_VERSION"),
+    );
+    assert_eq!(program.errors()[0], message);
+}
+
+const ROOT: &str = "";
+const OPERATION: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch";
+const RESPONSES: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch/responses";
+const PARAMETER: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch/parameters/0";
+const NUMBER: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch/parameters/0/schema";
+const LABEL: &str = "/components/schemas/PhoneNumberUpdate/properties/friendlyName";
+const PASSWORD: &str = "/components/schemas/PhoneNumberUpdate/properties/trunkPassword";
+
+/// As [`refused`] by the check, when this key of what is at this place has this value.
+#[track_caller]
+fn refused_when(what: &str, at: &str, key: &str, value: Value, message: &str) {
+    let document = revised(|document| document.pointer_mut(at).unwrap()[key] = value);
+    refused(what, &document, "check", message);
+}
+
+#[test]
+fn what_is_no_openapi_is_refused() {
+    for (what, at, key, value, message) in [
+        (
+            "OpenAPI 3.1",
+            ROOT,
+            "openapi",
+            json!("3.1.0"),
+            "its `openapi` version is 3.1.0, and the generator reads 3.0.x alone. \
+             Write the document as OpenAPI 3.0.3.",
+        ),
+        (
+            "an unresolved reference",
+            LABEL,
+            "$ref",
+            json!("#/components/schemas/Nothing"),
+            "the reference #/components/schemas/Nothing leads nowhere. \
+             Define what it names in this document, or correct the reference.",
+        ),
+        (
+            "a reference to another file",
+            LABEL,
+            "$ref",
+            json!("common.yaml#/Label"),
+            "the reference common.yaml#/Label leads out of the document. \
+             Define what it names in this document, or correct the reference.",
+        ),
+        (
+            "a reference to itself",
+            LABEL,
+            "$ref",
+            json!(format!("#{LABEL}")),
+            "the reference #/components/schemas/PhoneNumberUpdate/properties/friendlyName has no end. \
+             Define what it names in this document, or correct the reference.",
+        ),
+        (
+            "no title",
+            "/info",
+            "title",
+            Value::Null,
+            "invalid type: null, expected a string. Correct it after the OpenAPI 3.0 specification.",
+        ),
+    ] {
+        refused_when(what, at, key, value, message);
+    }
+}
+
+#[test]
+fn operations_that_cannot_be_called_are_refused() {
+    let other = json!({ "description": "", "content": { "application/json": { "schema": {} } } });
+    for (what, at, key, value, message) in [
+        (
+            "two success schemas",
+            RESPONSES,
+            "201",
+            other,
+            "`updatePhoneNumber` has success responses of different schemas. \
+             Describe one schema for every 2xx response of an operation.",
+        ),
+        (
+            "a success with and one without a body",
+            RESPONSES,
+            "204",
+            json!({ "description": "" }),
+            "`updatePhoneNumber` has success responses of different schemas. \
+             Describe one schema for every 2xx response of an operation.",
+        ),
+        (
+            "no success",
+            OPERATION,
+            "responses",
+            json!({ "default": { "description": "" } }),
+            "`updatePhoneNumber` has no success response. Describe its 2xx response.",
+        ),
+        (
+            "no operationId",
+            OPERATION,
+            "operationId",
+            Value::Null,
+            "`PATCH /v1/phone-number/{phoneNumber}` has no `operationId`. \
+             Give it one; the method that calls it is named after it.",
+        ),
+        (
+            "a duplicate operationId",
+            "/paths/~1v1~1phone-number~1{phoneNumber}",
+            "put",
+            json!({ "operationId": "updatePhoneNumber", "responses": { "204": { "description": "" } } }),
+            "`PATCH /v1/phone-number/{phoneNumber}` and `PUT /v1/phone-number/{phoneNumber}` have the \
+             same `operationId` updatePhoneNumber. \
+             Give each its own; the method that calls it is named after it.",
+        ),
+        (
+            "a server without TLS",
+            "/servers/0",
+            "url",
+            json!("http://api.sigmamind.ai"),
+            "its first server is not an https address. Name the server of the API under `servers`.",
+        ),
+    ] {
+        refused_when(what, at, key, value, message);
+    }
+}
+
+#[test]
+fn what_would_lose_a_guard_is_refused() {
+    for (what, at, key, value, message) in [
+        (
+            "a plain secret",
+            PASSWORD,
+            "format",
+            json!("byte"),
+            "`trunkPassword` sounds like a secret and would be a plain string. \
+             Give it `format: password`, or `x-loggable: true` if it is harmless.",
+        ),
+        (
+            "a plain phone number in the path",
+            NUMBER,
+            "format",
+            json!("phone"),
+            "the path parameter `phoneNumber` would be sent without validation. \
+             Give its schema `format: e164`.",
+        ),
+        (
+            "a parameter that the path lacks",
+            PARAMETER,
+            "name",
+            json!("number"),
+            "the path parameter `number` has no place in `/v1/phone-number/{phoneNumber}`. \
+             Write the parameter in braces where it belongs in the path.",
+        ),
+        (
+            "a bad pattern",
+            LABEL,
+            "pattern",
+            json!("(["),
+            "the pattern of `friendlyName` is invalid: Unbalanced bracket. \
+             Write it as an ECMAScript regular expression.",
+        ),
+        (
+            "a limit that holds for one alternative",
+            LABEL,
+            "oneOf",
+            json!([{ "type": "string", "maxLength": 3 }, { "type": "integer" }]),
+            "the limit of `friendlyName` holds for one alternative only and would not be checked. \
+             Take the limit out of the `oneOf` or `anyOf`, and leave it to the server.",
+        ),
+    ] {
+        refused_when(what, at, key, value, message);
+    }
+}
+
+/// Most of these make it panic.
+#[test]
+fn what_the_generator_cannot_do_is_refused() {
+    const REMEDY: &str = "Simplify what the reason names; the generator does not support it.";
+    const RENAME: &str = "Rename one of them: the generator writes names its own way.";
+    for (what, name, schema, reason, remedy) in [
+        (
+            "an unknown type",
+            "note",
+            json!({ "type": "text" }),
+            "not yet implemented: invalid type: text",
+            REMEDY,
+        ),
+        (
+            "enum values of one name",
+            "note",
+            json!({ "type": "string", "enum": ["+", "-"] }),
+            "Failed to make unique variant names for [+,-]",
+            REMEDY,
+        ),
+        (
+            "a whole syntax tree for a reason",
+            "note",
+            json!({ "not": { "type": "string" } }),
+            "not yet implemented: unhandled not schema Object( SchemaObject { metadata: None, \
+             instance_type: Some( Single( String, ), ), format: None, enum_values: None, \
+             const_value: None, subschemas: None, number: None, string: None, array: None, \
+             object: None, reference: None, extensions: {}, }, )",
+            REMEDY,
+        ),
+        (
+            "properties of one name",
+            "friendly_name",
+            json!({ "type": "string" }),
+            "two properties of `PhoneNumberUpdate` become the field `friendly_name`",
+            RENAME,
+        ),
+    ] {
+        let document = revised(|document| {
+            properties(document, "PhoneNumberUpdate").insert(name.into(), schema);
+        });
+        refused(what, &document, "generate", &format!("{reason}. {remedy}"));
+    }
+}
+
+/// The build runs again when the variable or the document changes, and not when the sources do.
+#[test]
+fn the_client_is_generated_again_when_its_document_changes() {
+    let krate = Program::copy_of_the_crate("again-crate", "");
+    let source = |line: &str| format!("fn main() {{ {line} }}");
+    let labelled = source("let _ = sigmamind::PhoneNumberUpdate::default().label(\"a\");");
+    let with_label = revised(|document| {
+        let update = properties(document, "PhoneNumberUpdate");
+        update.insert("label".into(), json!({ "type": "string" }));
+    });
+    let mut program = Program::on(&krate, "again", &revised(|_| ()), &labelled);
+    let missing = "error[E0599]: no method named `label` found for struct `PhoneNumberUpdate` in the current scope";
+    assert_eq!(program.errors()[0], missing);
+    fs::write(&program.document, &with_label).unwrap();
+    program.run(); // the document has changed
+    let generated = program.generated();
+    fs::File::options()
+        .append(true)
+        .open(krate.join("src/lib.rs"))
+        .unwrap()
+        .set_modified(std::time::SystemTime::now())
+        .unwrap();
+    program.run();
+    assert_eq!(
+        program.generated(),
+        generated,
+        "generated when a source was touched"
+    );
+    program.document = krate.join("openapi.yaml");
+    assert_eq!(program.errors()[0], missing, "the variable has changed");
+}
