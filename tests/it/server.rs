@@ -113,7 +113,6 @@ pub fn http() -> reqwest::ClientBuilder {
     let roots = rustls::RootCertStore::empty();
     let tls = tls.with_root_certificates(roots).with_no_client_auth();
     reqwest::Client::builder()
-        .no_proxy()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
