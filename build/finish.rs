@@ -4,7 +4,9 @@
 use heck::ToShoutySnakeCase;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
-use syn::{Attribute, Field, Fields, Item, ItemEnum, ItemStruct, Meta, Type, parse_quote};
+use syn::{
+    Attribute, Field, Fields, ImplItem, Item, ItemEnum, ItemStruct, Meta, Stmt, Type, parse_quote,
+};
 
 use crate::{
     Failure,
@@ -33,6 +35,13 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
             REMEDY,
         ));
     }
+    if finish_calls(&mut file.items) != document.operations.len() {
+        return Err(Failure::new(
+            STEP,
+            "its operations do not build their requests as expected",
+            REMEDY,
+        ));
+    }
     let operations = document.operations.iter().map(operation);
     file.items.push(parse_quote! {
         /// Every type that the document defines.
@@ -55,6 +64,45 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
         }
     }
     Ok(client)
+}
+
+/// Takes out the generator's own header, since the API documents none of that name, and has each
+/// operation put its path on the base URL, which is parsed once. Returns how many were found.
+fn finish_calls(items: &mut [Item]) -> usize {
+    let methods = items.iter_mut().filter_map(|item| match item {
+        Item::Impl(item) if item.trait_.is_none() => Some(&mut item.items),
+        _ => None,
+    });
+    let mut found = 0;
+    for method in methods.flatten() {
+        let ImplItem::Fn(method) = method else {
+            continue;
+        };
+        let statements = &mut method.block.stmts;
+        let before = statements.len();
+        statements.retain(|statement| {
+            !matches!(statement, Stmt::Expr(..))
+                || !statement
+                    .to_token_stream()
+                    .to_string()
+                    .contains("\"api-version\"")
+        });
+        let headers = before - statements.len();
+        let urls = statements
+            .iter_mut()
+            .filter_map(|statement| match statement {
+                Stmt::Local(local) if mentions(&local.pat, &format_ident!("url")) => {
+                    local.init.as_mut()
+                }
+                _ => None,
+            });
+        for url in urls {
+            let path = &url.expr;
+            *url.expr = parse_quote!(self.inner.url(&#path));
+            found += headers;
+        }
+    }
+    found
 }
 
 /// Returns the names of the types, and whether an enum was opened.
@@ -184,7 +232,7 @@ fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File
     item.attrs
         .retain(|attribute| !attribute.path().is_ident("derive"));
     item.attrs.push(parse_quote! {
-        #[derive(Clone, PartialEq, Eq, Hash, ::serde::Deserialize, ::serde::Serialize)]
+        #[derive(Clone, PartialEq, Eq, Hash, ::serde::Serialize)]
     });
     item.attrs.push(schema_derive());
     item.attrs.push(parse_quote!(#[non_exhaustive]));
@@ -199,6 +247,15 @@ fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self { #(Self::#variants => #values,)* Self::Other(text) => text }
+            }
+        }
+        impl<'de> ::serde::Deserialize<'de> for #name {
+            fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+            where
+                D: ::serde::Deserializer<'de>,
+            {
+                <::std::string::String as ::serde::Deserialize>::deserialize(deserializer)
+                    .map(Self::from)
             }
         }
         impl ::std::fmt::Debug for #name {
@@ -330,7 +387,7 @@ fn is_option(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|s| s.ident == "Option"))
 }
 
-fn mentions(ty: &Type, name: &syn::Ident) -> bool {
+fn mentions(code: &impl ToTokens, name: &syn::Ident) -> bool {
     fn within(tokens: TokenStream, name: &syn::Ident) -> bool {
         tokens.into_iter().any(|token| match token {
             proc_macro2::TokenTree::Ident(ident) => ident == *name,
@@ -338,5 +395,5 @@ fn mentions(ty: &Type, name: &syn::Ident) -> bool {
             _ => false,
         })
     }
-    within(ty.to_token_stream(), name)
+    within(code.to_token_stream(), name)
 }

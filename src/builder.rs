@@ -181,9 +181,8 @@ impl ClientBuilder {
         Ok(Client {
             shared: Arc::new(Shared {
                 http,
-                host: base_url.host_str().unwrap_or_default().to_owned(),
                 base_segments: segment_count(base_url.path()),
-                base_url: base_url.as_str().trim_end_matches('/').to_owned(),
+                base_url,
                 key,
                 user_agent,
                 budget: TpsBudget::new(Duration::from_secs(10), 1, 0.2),

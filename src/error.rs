@@ -554,10 +554,8 @@ fn words(value: &Value) -> Option<String> {
 
 /// The texts that no message may show: the key, the secrets that were sent, the path's values.
 fn hidden(seen: &Seen, client: &Client, operation: &Operation) -> Vec<String> {
-    let body = seen.request_body.as_ref().and_then(reqwest::Body::as_bytes);
-    let body = body
-        .and_then(|body| serde_json::from_slice::<Value>(body).ok())
-        .unwrap_or_default();
+    let body = seen.request_body.as_deref().unwrap_or_default();
+    let body = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let secrets = operation
         .secrets
         .iter()

@@ -1,4 +1,4 @@
-//! The generator's hooks: what is done to each request before it leaves, and to each response
+//! The generator's hooks: where requests go, and what is done to each request before it leaves, and to each response
 //! before it is decoded.
 
 use std::{
@@ -11,15 +11,18 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Limited;
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::{
-    Body, Request, Response, StatusCode,
+    Body, Request, Response, StatusCode, Url,
     header::{HeaderMap, HeaderName, USER_AGENT},
 };
 
 use crate::{client::Shared, generated, operation::Operation, response::MAX_SUCCESS};
+
+static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What one attempt carries through the generated client.
 #[derive(Clone)]
@@ -27,6 +30,15 @@ pub(crate) struct Attempt {
     pub shared: Arc<Shared>,
     pub operation: &'static Operation,
     pub exchange: Arc<Exchange>,
+}
+
+impl Attempt {
+    /// The base URL with this path, in which the base URL's own comes first.
+    pub fn url(&self, path: &str) -> Url {
+        let mut url = self.shared.base_url.clone();
+        url.set_path(path);
+        url
+    }
 }
 
 impl std::fmt::Debug for Attempt {
@@ -49,7 +61,8 @@ pub(crate) struct Seen {
     pub headers: HeaderMap,
     /// The path that was asked for, if the answer is not a success.
     pub path: String,
-    pub request_body: Option<Body>,
+    /// What was sent; the generated client sends it in one piece.
+    pub request_body: Option<Bytes>,
 }
 
 impl Exchange {
@@ -80,16 +93,13 @@ impl ClientHooks<Attempt> for generated::Client {
             .check(request, shared.base_segments)
             .map_err(progenitor_client::Error::InvalidRequest)?;
         let headers = request.headers_mut();
-        // The generator's own header; the API documents none of that name.
-        headers.remove("api-version");
-        headers.insert(HeaderName::from_static("x-api-key"), shared.key.clone());
+        headers.insert(&X_API_KEY, shared.key.clone());
         headers.insert(USER_AGENT, shared.user_agent.clone());
         Ok(())
     }
 
     async fn exec(&self, mut request: Request, _: &OperationInfo) -> reqwest::Result<Response> {
         let exchange = &self.inner.exchange;
-        exchange.lock().request_body = request.try_clone().and_then(|mut r| r.body_mut().take());
         let body = request.body_mut().take().unwrap_or_default();
         *request.body_mut() = Some(Body::wrap(Watched {
             body,
@@ -137,7 +147,11 @@ impl HttpBody for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         self.exchange.sent.store(true, Ordering::Relaxed);
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            self.exchange.lock().request_body = frame.data_ref().cloned();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
