@@ -7,8 +7,8 @@ use heck::ToShoutySnakeCase;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use syn::{
-    Attribute, Field, Fields, FnArg, ImplItem, Item, ItemEnum, ItemImpl, ItemStruct, Meta, Type,
-    parse_quote,
+    Attribute, Field, Fields, FnArg, ImplItem, Item, ItemEnum, ItemImpl, ItemStruct, Meta, Stmt,
+    Type, parse_quote,
 };
 
 use crate::{
@@ -38,6 +38,13 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
         let reason = format!("of the enums at {places} only {opened} were found to be kept open");
         return Err(Failure::new(STEP, reason, REMEDY));
     }
+    if finish_calls(&mut file.items) != document.operations.len() {
+        return Err(Failure::new(
+            STEP,
+            "its operations do not build their requests as expected",
+            REMEDY,
+        ));
+    }
     let operations = document.operations.iter().map(operation);
     file.items.push(parse_quote! {
         /// Every type that the document defines.
@@ -61,6 +68,39 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
         }
     }
     Ok(prettyplease::unparse(&file).replace(LOGGABLE, ""))
+}
+
+/// Takes out the generator's own header, since the API documents none of that name, and has each
+/// operation put its path on the base URL, which is parsed once. Returns how many were found.
+fn finish_calls(items: &mut [Item]) -> usize {
+    let methods = items.iter_mut().filter_map(|item| match item {
+        Item::Impl(item) if item.trait_.is_none() => Some(&mut item.items),
+        _ => None,
+    });
+    let mut found = 0;
+    for method in methods.flatten() {
+        let ImplItem::Fn(method) = method else {
+            continue;
+        };
+        let statements = &mut method.block.stmts;
+        let before = statements.len();
+        statements.retain(|statement| {
+            let code = statement.to_token_stream().to_string();
+            !code.starts_with("header_map . append") || !code.contains("Self :: api_version")
+        });
+        let headers = before - statements.len();
+        for statement in statements {
+            if let Stmt::Local(local) = statement
+                && let Some(path) = &mut local.init
+                && mentions(&path.expr, &format_ident!("baseurl"))
+            {
+                let text = &path.expr;
+                *path.expr = parse_quote!(self.inner.url(#text));
+                found += headers;
+            }
+        }
+    }
+    found
 }
 
 /// How often the fields of types and the arguments of operations mention one of this crate's types.
@@ -293,7 +333,7 @@ fn open_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> syn::File {
     item.attrs
         .retain(|attribute| !attribute.path().is_ident("derive"));
     item.attrs.push(parse_quote! {
-        #[derive(Clone, PartialEq, Eq, Hash, ::serde::Deserialize, ::serde::Serialize)]
+        #[derive(Clone, PartialEq, Eq, Hash, ::serde::Serialize)]
     });
     item.attrs.push(schema_derive());
     item.attrs.push(parse_quote!(#[non_exhaustive]));
@@ -308,6 +348,15 @@ fn open_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> syn::File {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self { #(Self::#variants => #values,)* Self::#other(text) => text }
+            }
+        }
+        impl<'de> ::serde::Deserialize<'de> for #name {
+            fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+            where
+                D: ::serde::Deserializer<'de>,
+            {
+                <::std::string::String as ::serde::Deserialize>::deserialize(deserializer)
+                    .map(Self::from)
             }
         }
         impl ::std::fmt::Debug for #name {
@@ -475,7 +524,7 @@ fn is_option(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|s| s.ident == "Option"))
 }
 
-fn mentions(ty: &Type, name: &syn::Ident) -> bool {
+fn mentions(code: &impl ToTokens, name: &syn::Ident) -> bool {
     fn within(tokens: TokenStream, name: &syn::Ident) -> bool {
         tokens.into_iter().any(|token| match token {
             proc_macro2::TokenTree::Ident(ident) => ident == *name,
@@ -483,5 +532,5 @@ fn mentions(ty: &Type, name: &syn::Ident) -> bool {
             _ => false,
         })
     }
-    within(ty.to_token_stream(), name)
+    within(code.to_token_stream(), name)
 }

@@ -147,7 +147,9 @@ impl ClientBuilder {
     /// root certificates of the system.
     ///
     /// Build yours with `redirect(reqwest::redirect::Policy::none())`: one that follows redirects
-    /// sends the key and the trunk password to wherever the answer points.
+    /// sends the key and the trunk password to wherever the answer points. To be built, it needs
+    /// TLS of its own: a crypto provider that the process has installed, or reqwest's feature
+    /// `rustls` or `native-tls` in your Cargo.toml.
     pub fn http_client(mut self, http_client: reqwest::Client) -> Self {
         self.http = Some(http_client);
         self
@@ -181,9 +183,8 @@ impl ClientBuilder {
         Ok(Client {
             shared: Arc::new(Shared {
                 http,
-                host: base_url.host_str().unwrap_or_default().to_owned(),
                 base_segments: segment_count(base_url.path()),
-                base_url: base_url.as_str().trim_end_matches('/').to_owned(),
+                base_url,
                 key,
                 user_agent,
                 budget: TpsBudget::new(Duration::from_secs(10), 1, 0.2),

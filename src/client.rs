@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use reqwest::header::HeaderValue;
+use reqwest::{Url, header::HeaderValue};
 use tower::retry::budget::TpsBudget;
 
 use crate::{
@@ -38,14 +38,18 @@ pub struct Client {
 /// What all clones of a client share.
 pub(crate) struct Shared {
     pub http: reqwest::Client,
-    /// The base URL without a trailing slash.
-    pub base_url: String,
-    pub host: String,
+    pub base_url: Url,
     /// How many path segments the base URL has.
     pub base_segments: usize,
     pub key: HeaderValue,
     pub user_agent: HeaderValue,
     pub budget: TpsBudget,
+}
+
+impl Shared {
+    pub fn host(&self) -> &str {
+        self.base_url.host_str().unwrap_or_default()
+    }
 }
 
 /// What a clone may have of its own.
@@ -149,7 +153,7 @@ impl Client {
         let Shared { base_url, http, .. } = &*self.shared;
         let shared = self.shared.clone();
         generated::Client::new_with_client(
-            base_url,
+            base_url.path().trim_end_matches('/'),
             http.clone(),
             Attempt {
                 shared,
@@ -163,7 +167,7 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("host", &self.shared.host)
+            .field("host", &self.shared.host())
             .field("timing", &self.timing)
             .finish_non_exhaustive()
     }

@@ -425,15 +425,15 @@ impl Failed {
         inner.status = seen.status;
         inner.headers = seen.headers;
         let refused = error.has_status(|code| matches!(code, 300..500) && code != 408);
-        error.0.may_have_been_applied = exchange.sent() && !refused;
+        error.0.may_have_been_applied = exchange.sent() && !refused && !error.is_connect();
         error
     }
 }
 
 /// Where a redirect points; a relative one stays on the host of the request.
-fn location_host(headers: &HeaderMap, base_url: &str) -> Option<String> {
+fn location_host(headers: &HeaderMap, base_url: &Url) -> Option<String> {
     let location = headers.get(LOCATION)?.to_str().ok()?;
-    let location = Url::parse(base_url).ok()?.join(location).ok()?;
+    let location = base_url.join(location).ok()?;
     location.host_str().map(ToOwned::to_owned)
 }
 
@@ -570,10 +570,8 @@ fn words(value: &Value) -> Option<String> {
 
 /// The texts that no message may show: the key, the secrets that were sent, the path's values.
 fn hidden(seen: &Seen, client: &Client, operation: &Operation) -> Vec<String> {
-    let body = seen.request_body.as_ref().and_then(reqwest::Body::as_bytes);
-    let body = body
-        .and_then(|body| serde_json::from_slice::<Value>(body).ok())
-        .unwrap_or_default();
+    let body = seen.request_body.as_deref().unwrap_or_default();
+    let body = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let secrets = operation
         .secrets
         .iter()

@@ -1,4 +1,4 @@
-//! The generator's hooks: what is done to each request before it leaves, and to each response
+//! The generator's hooks: where requests go, and what is done to each request before it leaves, and to each response
 //! before it is decoded.
 
 use std::{
@@ -11,11 +11,12 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Limited;
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::{
-    Body, Request, Response, StatusCode,
+    Body, Request, Response, StatusCode, Url,
     header::{HeaderMap, HeaderName, USER_AGENT},
 };
 
@@ -30,6 +31,16 @@ pub(crate) struct Attempt {
     pub shared: Arc<Shared>,
     pub operation: &'static Operation,
     pub exchange: Arc<Exchange>,
+}
+
+impl Attempt {
+    /// The base URL with this path, in which the base URL's own comes first.
+    pub fn url(&self, path: String) -> Url {
+        let mut url = self.shared.base_url.clone();
+        url.set_path(&path);
+        self.exchange.lock().path = path;
+        url
+    }
 }
 
 impl std::fmt::Debug for Attempt {
@@ -52,7 +63,8 @@ pub(crate) struct Seen {
     pub headers: HeaderMap,
     /// The path that was asked for.
     pub path: String,
-    pub request_body: Option<Body>,
+    /// What was sent; the generated client sends it in one piece.
+    pub request_body: Option<Bytes>,
 }
 
 impl Exchange {
@@ -83,8 +95,6 @@ impl ClientHooks<Attempt> for generated::Client {
             .check(request, shared.base_segments)
             .map_err(progenitor_client::Error::InvalidRequest)?;
         let headers = request.headers_mut();
-        // The generator's own header; the API documents none of that name.
-        headers.remove("api-version");
         headers.insert(API_KEY, shared.key.clone());
         headers.insert(USER_AGENT, shared.user_agent.clone());
         Ok(())
@@ -92,16 +102,14 @@ impl ClientHooks<Attempt> for generated::Client {
 
     async fn exec(&self, mut request: Request, _: &OperationInfo) -> reqwest::Result<Response> {
         let exchange = &self.inner.exchange;
-        {
-            let mut seen = exchange.lock();
-            request.url().path().clone_into(&mut seen.path);
-            seen.request_body = request.try_clone().and_then(|mut r| r.body_mut().take());
+        match request.body_mut().take() {
+            Some(body) => {
+                let exchange = exchange.clone();
+                *request.body_mut() = Some(Body::wrap(Watched { body, exchange }));
+            }
+            // There is nothing to watch: it counts as sent from the start.
+            None => exchange.sent.store(true, Ordering::Relaxed),
         }
-        let body = request.body_mut().take().unwrap_or_default();
-        *request.body_mut() = Some(Body::wrap(Watched {
-            body,
-            exchange: exchange.clone(),
-        }));
         let mut response = self.client.execute(request).await?;
         let mut seen = exchange.lock();
         seen.status = Some(response.status());
@@ -141,7 +149,11 @@ impl HttpBody for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         self.exchange.sent.store(true, Ordering::Relaxed);
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            self.exchange.lock().request_body = frame.data_ref().cloned();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -38,10 +38,10 @@ impl Operation {
             .strip_suffix('/')
             .filter(|_| self.path.ends_with('/'))
             .unwrap_or(path);
-        let mut segments = path.split('/').skip(1);
         let expected = base_segments + segment_count(self.path);
-        if segments.clone().count() != expected
-            || segments.any(|segment| segment.is_empty() || segment.contains("%2F"))
+        if segment_count(path) != expected
+            || path.ends_with('/')
+            || ["//", "%2F"].iter().any(|part| path.contains(part))
         {
             return Err("a path parameter is empty or is not one path segment".into());
         }
@@ -90,10 +90,8 @@ impl Limit {
 
 /// How many segments a path has; a trailing slash adds none.
 pub(crate) fn segment_count(path: &str) -> usize {
-    path.trim_matches('/')
-        .split('/')
-        .filter(|s| !s.is_empty())
-        .count()
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.bytes().filter(|byte| *byte == b'/').count()
 }
 
 /// The strings in `value` that the property names in `at` lead to.

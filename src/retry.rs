@@ -5,6 +5,7 @@
 //! create again, and is repeated only while the server cannot have seen it.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -49,12 +50,13 @@ where
         otel.kind = "client",
         http.request.method = operation.method,
         url.template = operation.path,
-        server.address = %client.shared.host,
+        server.address = %client.shared.host(),
         http.response.status_code = Empty,
         http.request.resend_count = Empty,
         error.type = Empty,
     );
-    let outcome = attempts(client, operation, attempt)
+    // Pinned where it is, a future this large is not moved.
+    let outcome = pin!(attempts(client, operation, attempt))
         .instrument(span.clone())
         .await;
     // Once, at the end: what an earlier attempt met would not describe the call.
@@ -94,10 +96,11 @@ where
         let until = after(timeout).min(deadline);
         let exchange = Arc::new(Exchange::default());
         let api = client.attempt(operation, exchange.clone());
-        let outcome = timeout_at(until, async {
-            read_answer(attempt(api).await, &exchange).await
-        });
-        let failed = match outcome.await {
+        let outcome = {
+            let attempt = pin!(async { read_answer(attempt(api).await, &exchange).await });
+            timeout_at(until, attempt).await
+        };
+        let failed = match outcome {
             Ok(Ok(response)) => {
                 debug!(
                     http.request.resend_count = attempts - 1,

@@ -147,7 +147,7 @@ impl AsRef<str> for E164 {
 /// assert_eq!(number.to_string(), "14155552671");
 /// assert_eq!(number.to_e164(), Some("+14155552671".parse().unwrap()));
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 #[non_exhaustive]
@@ -166,6 +166,35 @@ impl ReportedNumber {
             Self::Text(text) => text.parse().ok(),
             Self::Integer(digits) => format!("+{digits}").parse().ok(),
         }
+    }
+}
+
+/// By hand, because serde's for untagged enums copies the value before it looks at it.
+impl<'de> Deserialize<'de> for ReportedNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = ReportedNumber;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a phone number")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<ReportedNumber, E> {
+                Ok(ReportedNumber::from(text))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<ReportedNumber, E> {
+                Ok(ReportedNumber::Text(text))
+            }
+
+            fn visit_u64<E>(self, digits: u64) -> Result<ReportedNumber, E> {
+                Ok(ReportedNumber::Integer(digits))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
     }
 }
 
