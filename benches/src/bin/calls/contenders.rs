@@ -28,9 +28,9 @@ pub trait Contender {
     fn run(&mut self, callers: usize, calls: usize) -> Result<()>;
 }
 
-/// What everything is compared with; the first of [`ALL`].
 type Start = fn(&str) -> Result<Box<dyn Contender>>;
 
+/// By name; the first is what the others are compared with.
 pub const ALL: [(&str, Start); 5] = [
     ("hand-written reqwest", Tasks::<Reqwest>::start),
     ("sigmamind, all defaults", Tasks::<Sigmamind>::start),
@@ -134,7 +134,11 @@ impl Update {
 /// The answer as one would write it by hand.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(dead_code, reason = "reading an answer is what is measured")]
+#[allow(
+    dead_code,
+    clippy::struct_field_names,
+    reason = "to read the documented answer is what is measured"
+)]
 struct Number {
     sip_phone_number: Option<String>,
     provider: Option<Provider>,
