@@ -7,12 +7,18 @@
 mod document;
 #[path = "build/finish.rs"]
 mod finish;
+#[cfg(feature = "mock")]
+#[path = "build/mock.rs"]
+mod mock;
+#[path = "build/schema.rs"]
+mod schema;
 
 use std::{
     env, fs, panic,
     path::{Path, PathBuf},
 };
 
+use proc_macro2::TokenStream;
 use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceStyle};
 
 use document::Document;
@@ -25,6 +31,10 @@ pub struct Failure {
 }
 
 impl Failure {
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "callers have it to give away"
+    )]
     fn new(step: &'static str, reason: impl ToString, remedy: &'static str) -> Self {
         Self {
             step,
@@ -71,29 +81,48 @@ fn generate(file: &Path) -> Result<(), Failure> {
         )
     })?;
     let document = Document::parse(&text)?;
-    let tokens = quietly(|| {
-        Generator::new(
+    let tokens = run("generate the client", |generator| {
+        generator.generate_tokens(&document.openapi)
+    })?;
+    write("client.rs", &finish::finish(tokens, &document)?)?;
+    #[cfg(feature = "mock")]
+    {
+        let tokens = run("generate the mock", |generator| {
+            generator.httpmock(&document.openapi, "crate::generated")
+        })?;
+        write("mock.rs", &mock::finish(tokens, &document)?)?;
+    }
+    Ok(())
+}
+
+fn run(
+    step: &'static str,
+    work: impl FnOnce(&mut Generator) -> Result<TokenStream, progenitor::Error> + panic::UnwindSafe,
+) -> Result<TokenStream, Failure> {
+    quietly(|| {
+        work(&mut Generator::new(
             GenerationSettings::new()
                 .with_interface(InterfaceStyle::Positional)
                 .with_hooks(HooksMode::Expected)
                 .with_crate("sigmamind", CrateVers::Any, None)
                 .with_inner_type(quote::quote!(crate::hooks::Attempt)),
-        )
-        .generate_tokens(&document.openapi)
+        ))
     })
     .and_then(|generated| generated.map_err(|e| e.to_string()))
     .map_err(|e| {
         Failure::new(
-            "generate the client",
+            step,
             e,
             "Simplify what the reason names; the generator does not support it.",
         )
-    })?;
-    let client = finish::finish(tokens, &document)?;
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("client.rs");
-    fs::write(&out, client).map_err(|e| {
+    })
+}
+
+fn write(name: &str, code: &str) -> Result<(), Failure> {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join(name);
+    fs::write(&out, code).map_err(|e| {
         Failure::new(
-            "write the client",
+            "write the generated code",
             e,
             "Check that the target folder has room and is writable.",
         )

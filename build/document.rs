@@ -1,32 +1,40 @@
 //! Reads the document and prepares it for the generator.
 //!
-//! What the generator would get wrong or refuse is taken out of the schemas here
-//! (string limits, nullability, formats, error responses) and comes back as a Rust
+//! What the generator would get wrong or refuse is taken out ([`crate::schema`] does it for
+//! the schemas): string limits, nullability, formats, error responses. It comes back as a Rust
 //! type of this crate (`x-rust-type`) or as a fact about the operation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use heck::ToUpperCamelCase;
-use serde_json::{Map, Value, json};
+use heck::ToSnakeCase;
+use serde_json::Value;
 
-use crate::Failure;
+use crate::{
+    Failure,
+    schema::{Schemas, Way, strings},
+};
 
 /// Put in front of the description of what may appear in logs; [`crate::finish`] takes it out.
 pub const LOGGABLE: &str = "\u{1}loggable\u{1}";
 
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
 const CHECK: &str = "check the document";
+/// What `format: e164` asks of a string.
+const E164: &str = "^\\+[1-9][0-9]{6,14}$";
 
 /// The document, prepared for the generator, and what else was read from it.
 pub struct Document {
     pub openapi: openapiv3::OpenAPI,
+    /// As it was written.
+    #[cfg(feature = "mock")]
+    pub original: Value,
     /// The address that the paths are appended to.
     pub server: String,
     pub operations: Vec<Operation>,
-    /// The types of this crate that must appear in the generated code, each with a place that asks for it.
-    pub expected: BTreeSet<(&'static str, String)>,
-    /// Whether a string is limited to listed values anywhere.
-    pub has_enum: bool,
+    /// The places that must become a type of this crate, by its name.
+    pub expected: BTreeMap<&'static str, BTreeSet<String>>,
+    /// The places where a string is limited to listed values.
+    pub enums: BTreeSet<String>,
 }
 
 /// What the wrapper needs to know of an operation.
@@ -40,7 +48,7 @@ pub struct Operation {
 
 /// What the document asks of one string in the request body.
 pub struct Limit {
-    /// Property names from the body down; `*` stands for every item of an array.
+    /// Property names from the body down; `*` stands for every item of an array or a map.
     pub at: Vec<String>,
     pub min_length: Option<u64>,
     pub max_length: Option<u64>,
@@ -51,9 +59,13 @@ pub struct Limit {
 impl Document {
     pub fn parse(text: &str) -> Result<Self, Failure> {
         const SYNTAX: &str = "parse the document";
-        const REMEDY: &str = "Correct the YAML at the place named.";
-        let mut root: Value = serde_saphyr::from_str(text)
-            .map_err(|e| Failure::new(SYNTAX, e.without_snippet(), REMEDY))?;
+        let mut root: Value = serde_saphyr::from_str(text).map_err(|e| {
+            Failure::new(
+                SYNTAX,
+                e.without_snippet(),
+                "Correct the YAML at the place named.",
+            )
+        })?;
         if !root.is_object() {
             return Err(Failure::new(
                 SYNTAX,
@@ -61,11 +73,15 @@ impl Document {
                 "Give an OpenAPI 3.0 document.",
             ));
         }
-        let version = root["openapi"].as_str().unwrap_or("none").to_owned();
+        let version = match &root["openapi"] {
+            Value::Null => "missing".into(),
+            Value::String(version) => version.clone(),
+            other => other.to_string(),
+        };
         if !version.starts_with("3.0.") {
             return Err(Failure::new(
                 CHECK,
-                format!("its `openapi` version is {version}, and the generator reads 3.0 alone"),
+                format!("its `openapi` version is {version}, and the generator reads 3.0.x alone"),
                 "Write the document as OpenAPI 3.0.3.",
             ));
         }
@@ -82,351 +98,302 @@ impl Document {
             ));
         }
         let original = root.clone();
-        let mut preparation = Preparation {
-            original: &original,
-            hoisted: Map::new(),
-            expected: BTreeSet::new(),
-            has_enum: false,
-        };
-        let operations = preparation.operations(&mut root)?;
-        preparation.components(&mut root);
-        let Preparation {
-            expected, has_enum, ..
-        } = preparation;
+        let mut schemas = Schemas::new(&original);
+        let operations = operations(&original, &mut schemas, &mut root)?;
+        schemas.components(&mut root);
+        let Schemas {
+            expected, enums, ..
+        } = schemas;
         let openapi = serde_json::from_value(root).map_err(|e| {
             Failure::new(CHECK, e, "Correct it after the OpenAPI 3.0 specification.")
         })?;
         Ok(Self {
             openapi,
+            #[cfg(feature = "mock")]
+            original,
             server,
             operations,
             expected,
-            has_enum,
+            enums,
         })
     }
 }
 
-/// Which way a schema travels.
-#[derive(Clone, Copy, PartialEq)]
-enum Way {
-    Request,
-    Response,
-}
-
-struct Preparation<'a> {
-    original: &'a Value,
-    /// Schemas that had no name of their own and need one.
-    hoisted: Map<String, Value>,
-    expected: BTreeSet<(&'static str, String)>,
-    has_enum: bool,
-}
-
-impl Preparation<'_> {
-    fn operations(&mut self, root: &mut Value) -> Result<Vec<Operation>, Failure> {
-        let mut operations = Vec::new();
-        for (path, item) in entries(root.get_mut("paths")) {
-            self.parameters(item)?;
-            for method in METHODS {
-                if let Some(operation) = item.get_mut(method) {
-                    self.parameters(operation)?;
-                    operations.push(self.operation(path, method, operation)?);
-                }
-            }
-        }
-        Ok(operations)
-    }
-
-    fn parameters(&mut self, owner: &mut Value) -> Result<(), Failure> {
-        let Some(parameters) = owner.get_mut("parameters").and_then(Value::as_array_mut) else {
-            return Ok(());
-        };
-        for parameter in parameters {
-            *parameter = self.resolve(parameter).clone();
-            let name = parameter["name"].as_str().unwrap_or_default().to_owned();
-            let schema = &parameter["schema"];
-            if parameter["in"] == "path"
-                && name.to_lowercase().contains("phone")
-                && self.resolve(schema)["format"] != "e164"
-            {
-                return Err(Failure::new(
-                    CHECK,
-                    format!("the path parameter `{name}` would be sent without validation"),
-                    "Give its schema `format: e164`.",
-                ));
-            }
-            if let Some(schema) = parameter.get_mut("schema") {
-                self.schema(schema, Way::Request, &name);
-            }
-        }
-        Ok(())
-    }
-
-    fn operation(
-        &mut self,
-        path: &str,
-        method: &str,
-        operation: &mut Value,
-    ) -> Result<Operation, Failure> {
-        let id = operation["operationId"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        let mut facts = Operation {
-            id: id.clone(),
-            method: method.to_uppercase(),
-            path: path.to_owned(),
-            limits: Vec::new(),
-            secrets: Vec::new(),
-        };
-        if let Some(body) = operation.get_mut("requestBody") {
-            *body = self.resolve(body).clone();
-            for (_, media) in entries(body.get_mut("content")) {
-                self.facts(&media["schema"], &mut Vec::new(), &mut facts)?;
-                if let Some(schema) = media.get_mut("schema") {
-                    self.schema(schema, Way::Request, &id);
-                }
-            }
-        }
-        let mut success: Option<Value> = None;
-        if let Some(responses) = operation
-            .get_mut("responses")
-            .and_then(Value::as_object_mut)
-        {
-            // Errors are read by the wrapper, which keeps their status, headers and body.
-            responses.retain(|status, _| status.starts_with('2'));
-            for response in responses.values_mut() {
-                *response = self.resolve(response).clone();
-                for (_, media) in entries(response.get_mut("content")) {
-                    let schema = media["schema"].clone();
-                    if success.get_or_insert_with(|| schema.clone()) != &schema {
-                        return Err(Failure::new(
-                            CHECK,
-                            format!("`{id}` has success responses of different schemas"),
-                            "Describe one schema for every 2xx response of an operation.",
-                        ));
-                    }
-                    if let Some(schema) = media.get_mut("schema") {
-                        self.schema(schema, Way::Response, &id);
-                    }
-                }
-            }
-        }
-        Ok(facts)
-    }
-
-    /// Collects what holds for the request body and what in it is secret.
-    fn facts(
-        &self,
-        schema: &Value,
-        at: &mut Vec<String>,
-        facts: &mut Operation,
-    ) -> Result<(), Failure> {
-        if at.len() > 16 {
-            return Ok(()); // a schema that contains itself
-        }
-        let schema = self.resolve(schema);
-        if schema["type"] == "string" {
-            let limit = Limit {
-                at: at.clone(),
-                min_length: schema["minLength"].as_u64(),
-                max_length: schema["maxLength"].as_u64(),
-                pattern: schema["pattern"].as_str().map(ToOwned::to_owned),
-                one_of: strings(&schema["enum"]),
+/// Prepares all operations, and returns what the wrapper needs to know of them.
+fn operations(
+    original: &Value,
+    schemas: &mut Schemas,
+    root: &mut Value,
+) -> Result<Vec<Operation>, Failure> {
+    let mut operations: Vec<Operation> = Vec::new();
+    for (path, item) in entries(root.get_mut("paths")) {
+        parameters(original, schemas, item, path)?;
+        for method in METHODS {
+            let Some(operation) = item.get_mut(method) else {
+                continue;
             };
-            if let Some(pattern) = &limit.pattern {
-                regress::Regex::new(pattern).map_err(|e| {
-                    Failure::new(
-                        CHECK,
-                        format!("the pattern of `{}`: {e}", at.join(".")),
-                        "Write it as an ECMAScript regular expression.",
-                    )
-                })?;
-            }
-            if limit.min_length.is_some()
-                || limit.max_length.is_some()
-                || limit.pattern.is_some()
-                || !limit.one_of.is_empty()
-            {
-                facts.limits.push(limit);
-            }
-            if schema["format"] == "password" {
-                facts.secrets.push(at.clone());
-            } else if schema["x-loggable"] != true
-                && at.last().is_some_and(|name| sounds_secret(name))
-            {
+            let place = format!("{} {path}", method.to_uppercase());
+            let Some(id) = operation["operationId"].as_str().map(ToOwned::to_owned) else {
                 return Err(Failure::new(
                     CHECK,
-                    format!(
-                        "`{}` sounds like a secret and would be a plain string",
-                        at.join(".")
-                    ),
-                    "Give it `format: password`, or `x-loggable: true` if it is harmless.",
+                    format!("`{place}` has no `operationId`"),
+                    "Give it one; the method that calls it is named after it.",
+                ));
+            };
+            if let Some(other) = operations
+                .iter()
+                .find(|o| o.id.to_snake_case() == id.to_snake_case())
+            {
+                let (method, path) = (&other.method, &other.path);
+                return Err(Failure::new(
+                    CHECK,
+                    format!("`{place}` and `{method} {path}` have the same `operationId` {id}"),
+                    "Give each its own; the method that calls it is named after it.",
                 ));
             }
+            parameters(original, schemas, operation, &id)?;
+            let mut facts = Operation {
+                id,
+                method: method.to_uppercase(),
+                path: path.to_owned(),
+                limits: Vec::new(),
+                secrets: Vec::new(),
+            };
+            request(original, schemas, operation, &mut facts)?;
+            responses(original, schemas, operation, &facts.id)?;
+            operations.push(facts);
         }
-        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            at.push(name.clone());
-            self.facts(property, at, facts)?;
-            at.pop();
+    }
+    Ok(operations)
+}
+
+fn parameters(
+    original: &Value,
+    schemas: &mut Schemas,
+    owner: &mut Value,
+    owner_name: &str,
+) -> Result<(), Failure> {
+    let Some(parameters) = owner.get_mut("parameters").and_then(Value::as_array_mut) else {
+        return Ok(());
+    };
+    for parameter in parameters {
+        *parameter = resolve(original, parameter).clone();
+        let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+        if parameter["in"] == "path"
+            && name.to_lowercase().contains("phone")
+            && resolve(original, &parameter["schema"])["format"] != "e164"
+        {
+            return Err(Failure::new(
+                CHECK,
+                format!("the path parameter `{name}` would be sent without validation"),
+                "Give its schema `format: e164`.",
+            ));
         }
-        if schema["items"].is_object() {
+        if let Some(schema) = parameter.get_mut("schema") {
+            schemas.schema(schema, Way::Request, &format!("{owner_name}.{name}"));
+        }
+    }
+    Ok(())
+}
+
+fn request(
+    original: &Value,
+    schemas: &mut Schemas,
+    operation: &mut Value,
+    facts: &mut Operation,
+) -> Result<(), Failure> {
+    let Some(body) = operation.get_mut("requestBody") else {
+        return Ok(());
+    };
+    *body = resolve(original, body).clone();
+    for (_, media) in entries(body.get_mut("content")) {
+        collect(original, &media["schema"], &mut Vec::new(), facts)?;
+        if let Some(schema) = media.get_mut("schema") {
+            schemas.schema(schema, Way::Request, &facts.id);
+        }
+    }
+    Ok(())
+}
+
+fn responses(
+    original: &Value,
+    schemas: &mut Schemas,
+    operation: &mut Value,
+    id: &str,
+) -> Result<(), Failure> {
+    let Some(responses) = operation
+        .get_mut("responses")
+        .and_then(Value::as_object_mut)
+    else {
+        return Ok(()); // the generator says what is missing
+    };
+    // Errors are read by the wrapper, which keeps their status, headers and body.
+    responses.retain(|status, _| status.starts_with('2'));
+    if responses.is_empty() {
+        return Err(Failure::new(
+            CHECK,
+            format!("`{id}` has no success response"),
+            "Describe its 2xx response.",
+        ));
+    }
+    let mut success = BTreeSet::new();
+    for response in responses.values_mut() {
+        *response = resolve(original, response).clone();
+        let mut bodies: Vec<_> = entries(response.get_mut("content")).collect();
+        if bodies.is_empty() {
+            success.insert(String::new());
+        }
+        for (_, media) in &mut bodies {
+            success.insert(media["schema"].to_string());
+            if let Some(schema) = media.get_mut("schema") {
+                schemas.schema(schema, Way::Response, id);
+            }
+        }
+    }
+    if success.len() > 1 {
+        return Err(Failure::new(
+            CHECK,
+            format!("`{id}` has success responses of different schemas"),
+            "Describe one schema for every 2xx response of an operation.",
+        ));
+    }
+    Ok(())
+}
+
+/// Collects what holds for the request body and what in it is secret.
+fn collect(
+    original: &Value,
+    schema: &Value,
+    at: &mut Vec<String>,
+    facts: &mut Operation,
+) -> Result<(), Failure> {
+    if at.len() > 16 {
+        return Ok(()); // a schema that contains itself
+    }
+    let schema = resolve(original, schema);
+    let limit = Limit::of(schema, at)?;
+    if !limit.is_none() {
+        facts.limits.push(limit);
+    }
+    if schema["format"] == "password" {
+        facts.secrets.push(at.clone());
+    } else if schema["type"] == "string"
+        && schema["x-loggable"] != true
+        && let Some(name) = at.iter().rfind(|name| *name != "*")
+        && sounds_secret(name)
+    {
+        return Err(Failure::new(
+            CHECK,
+            format!(
+                "`{}` sounds like a secret and would be a plain string",
+                at.join(".")
+            ),
+            "Give it `format: password`, or `x-loggable: true` if it is harmless.",
+        ));
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        at.push(name.clone());
+        collect(original, property, at, facts)?;
+        at.pop();
+    }
+    for inner in ["items", "additionalProperties"] {
+        if schema[inner].is_object() {
             at.push("*".into());
-            self.facts(&schema["items"], at, facts)?;
+            collect(original, &schema[inner], at, facts)?;
             at.pop();
         }
-        for part in schema["allOf"].as_array().into_iter().flatten() {
-            self.facts(part, at, facts)?;
-        }
-        Ok(())
     }
-
-    fn components(&mut self, root: &mut Value) {
-        let mut sent = BTreeSet::new();
-        for item in self.original["paths"]
-            .as_object()
-            .into_iter()
-            .flat_map(Map::values)
-        {
-            for method in METHODS {
-                self.reach(&item[method]["requestBody"], &mut sent);
-            }
-        }
-        let mut schemas = root.pointer_mut("/components/schemas");
-        for (name, schema) in entries(schemas.as_deref_mut()) {
-            let way = if sent.contains(name) {
-                Way::Request
-            } else {
-                Way::Response
-            };
-            self.schema(schema, way, name);
-        }
-        if let Some(schemas) = schemas.and_then(Value::as_object_mut) {
-            schemas.append(&mut self.hoisted);
+    for part in parts(schema, "allOf") {
+        collect(original, part, at, facts)?;
+    }
+    for part in parts(schema, "oneOf").chain(parts(schema, "anyOf")) {
+        let known = facts.limits.len();
+        collect(original, part, at, facts)?;
+        // One alternative's limits do not hold for the others; their values do for none.
+        if let Some(limit) = facts.limits.drain(known..).find(|limit| !limit.is_enum()) {
+            return Err(Failure::new(
+                CHECK,
+                format!(
+                    "the limit of `{}` holds for one alternative only and would not be checked",
+                    limit.at.join(".")
+                ),
+                "Take the limit out of the `oneOf` or `anyOf`, and leave it to the server.",
+            ));
         }
     }
+    Ok(())
+}
 
-    /// The names of the component schemas that `value` leads to.
-    fn reach(&self, value: &Value, names: &mut BTreeSet<String>) {
-        if let Some(reference) = value["$ref"].as_str() {
-            let name = reference.rsplit('/').next().unwrap_or_default();
-            if names.insert(name.to_owned()) {
-                self.reach(self.resolve(value), names);
-            }
+impl Limit {
+    fn of(schema: &Value, at: &[String]) -> Result<Self, Failure> {
+        let mut pattern = schema["pattern"].as_str();
+        if schema["format"] == "e164" {
+            pattern = pattern.or(Some(E164));
         }
-        match value {
-            Value::Object(map) => map.values().for_each(|v| self.reach(v, names)),
-            Value::Array(items) => items.iter().for_each(|v| self.reach(v, names)),
-            _ => {}
+        if let Some(pattern) = pattern {
+            regress::Regex::new(pattern).map_err(|e| {
+                Failure::new(
+                    CHECK,
+                    format!("the pattern of `{}` is invalid: {e}", at.join(".")),
+                    "Write it as an ECMAScript regular expression.",
+                )
+            })?;
         }
+        Ok(Self {
+            at: at.to_vec(),
+            min_length: schema["minLength"].as_u64(),
+            max_length: schema["maxLength"].as_u64(),
+            pattern: pattern.map(ToOwned::to_owned),
+            one_of: strings(&schema["enum"]),
+        })
     }
 
-    /// Rewrites one schema, innermost first. `name` is what it would be called.
-    fn schema(&mut self, schema: &mut Value, way: Way, name: &str) {
-        // A plain string by reference would become a type of its own, with no conversion from `&str`.
-        let target = self.resolve(schema);
-        if target["type"] == "string" && target["enum"].is_null() {
-            *schema = target.clone();
-        }
-        if schema["$ref"].is_string() {
-            return;
-        }
-        let loggable = schema["x-loggable"] == true;
-        let format = schema["format"].as_str().unwrap_or_default().to_owned();
-        if let Some(map) = schema.as_object_mut() {
-            map.remove("default"); // would be sent on every call
-            if way == Way::Response {
-                map.remove("additionalProperties"); // `false` would refuse new properties
-            }
-        }
-        if schema["type"] == "string" {
-            self.has_enum |= !schema["enum"].is_null();
-            if let Some(map) = schema.as_object_mut() {
-                for limit in ["minLength", "maxLength", "pattern", "format"] {
-                    map.remove(limit);
-                }
-            }
-            match (&*format, way) {
-                ("password", _) => self.replace(schema, "Secret", name),
-                ("e164", Way::Request) => self.replace(schema, "E164", name),
-                ("e164", Way::Response) => self.replace(schema, "ReportedNumber", name),
-                _ => {}
-            }
-        }
-        for (property, inner) in entries(schema.get_mut("properties")) {
-            let inner_name = format!("{name}{}", property.to_upper_camel_case());
-            self.schema(inner, way, &inner_name);
-            if way == Way::Request && inner["nullable"] == true {
-                self.nullable(inner, &inner_name);
-            }
-        }
-        if let Some(items) = schema.get_mut("items") {
-            self.schema(items, way, &format!("{name}Item"));
-        }
-        for combination in ["allOf", "oneOf", "anyOf"] {
-            for part in schema
-                .get_mut(combination)
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .flatten()
-            {
-                self.schema(part, way, name);
-            }
-        }
-        if loggable {
-            let description = schema["description"].as_str().unwrap_or_default();
-            schema["description"] = format!("{LOGGABLE}{description}").into();
-        }
+    fn is_enum(&self) -> bool {
+        self.min_length.is_none() && self.max_length.is_none() && self.pattern.is_none()
     }
 
-    /// Three states: the generator would make absent and null the same.
-    fn nullable(&mut self, schema: &mut Value, name: &str) {
-        let mut inner = schema.clone();
-        if let Some(map) = inner.as_object_mut() {
-            map.remove("nullable");
-        }
-        let description = schema["description"].clone();
-        if inner["type"] == "object" || !inner["enum"].is_null() {
-            self.hoisted.insert(name.to_owned(), inner);
-            inner = json!({ "$ref": format!("#/components/schemas/{name}") });
-        }
-        *schema = json!({ "description": description });
-        self.replace(schema, "Nullable", name);
-        schema["x-rust-type"]["parameters"] = json!([inner]);
-    }
-
-    fn replace(&mut self, schema: &mut Value, rust_type: &'static str, name: &str) {
-        self.expected.insert((rust_type, name.to_owned()));
-        schema["x-rust-type"] = json!({
-            "crate": "sigmamind",
-            "version": "*",
-            "path": format!("sigmamind::types::{rust_type}"),
-        });
-    }
-
-    fn resolve<'v>(&'v self, value: &'v Value) -> &'v Value {
-        value["$ref"]
-            .as_str()
-            .and_then(|reference| self.original.pointer(reference.strip_prefix('#')?))
-            .unwrap_or(value)
+    fn is_none(&self) -> bool {
+        self.is_enum() && self.one_of.is_empty()
     }
 }
 
 fn check_references(value: &Value, root: &Value) -> Result<(), Failure> {
     if let Some(reference) = value["$ref"].as_str() {
-        let target = reference.strip_prefix('#').and_then(|at| root.pointer(at));
-        if target.is_none() {
-            return Err(Failure::new(
-                CHECK,
-                format!("the reference {reference} leads nowhere"),
-                "Define what it names in this document, or correct the reference.",
-            ));
-        }
+        let target = resolve(root, value);
+        let problem = if !reference.starts_with('#') {
+            "leads out of the document"
+        } else if target == value {
+            "leads nowhere"
+        } else if target["$ref"].is_string() {
+            "does not end"
+        } else {
+            return Ok(());
+        };
+        return Err(Failure::new(
+            CHECK,
+            format!("the reference {reference} {problem}"),
+            "Define what it names in this document, or correct the reference.",
+        ));
     }
     match value {
         Value::Object(map) => map.values().try_for_each(|v| check_references(v, root)),
         Value::Array(items) => items.iter().try_for_each(|v| check_references(v, root)),
         _ => Ok(()),
     }
+}
+
+/// What a reference leads to in the end; anything else is itself.
+pub fn resolve<'v>(root: &'v Value, mut value: &'v Value) -> &'v Value {
+    for _ in 0..16 {
+        let target = value["$ref"]
+            .as_str()
+            .and_then(|reference| root.pointer(reference.strip_prefix('#')?));
+        match target {
+            Some(target) => value = target,
+            None => break,
+        }
+    }
+    value
 }
 
 fn sounds_secret(name: &str) -> bool {
@@ -436,15 +403,10 @@ fn sounds_secret(name: &str) -> bool {
         .any(|word| name.contains(word))
 }
 
-fn entries(value: Option<&mut Value>) -> impl Iterator<Item = (&String, &mut Value)> {
-    value.and_then(Value::as_object_mut).into_iter().flatten()
+fn parts<'v>(schema: &'v Value, combination: &str) -> impl Iterator<Item = &'v Value> {
+    schema[combination].as_array().into_iter().flatten()
 }
 
-fn strings(value: &Value) -> Vec<String> {
-    value
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|v| v.as_str().map(ToOwned::to_owned))
-        .collect()
+pub fn entries(value: Option<&mut Value>) -> impl Iterator<Item = (&String, &mut Value)> {
+    value.and_then(Value::as_object_mut).into_iter().flatten()
 }

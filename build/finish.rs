@@ -1,11 +1,14 @@
 //! Finishes what the generator wrote: setters, a `Debug` that hides, open enums,
 //! and what the wrapper needs to know of each operation.
 
+use std::collections::BTreeSet;
+
 use heck::ToShoutySnakeCase;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use syn::{
-    Attribute, Field, Fields, ImplItem, Item, ItemEnum, ItemStruct, Meta, Stmt, Type, parse_quote,
+    Attribute, Field, Fields, FnArg, ImplItem, Item, ItemEnum, ItemImpl, ItemStruct, Meta, Stmt,
+    Type, parse_quote,
 };
 
 use crate::{
@@ -28,12 +31,10 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
         })
         .ok_or_else(|| Failure::new(STEP, "it has no module `types`", REMEDY))?;
     let (names, opened) = finish_types(types);
-    if document.has_enum && !opened {
-        return Err(Failure::new(
-            STEP,
-            "no enum was found to be kept open",
-            REMEDY,
-        ));
+    if opened < document.enums.len() {
+        let places = list(&document.enums);
+        let reason = format!("of the enums at {places} only {opened} were found to be kept open");
+        return Err(Failure::new(STEP, reason, REMEDY));
     }
     if finish_calls(&mut file.items) != document.operations.len() {
         return Err(Failure::new(
@@ -56,14 +57,15 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
         /// The server of the document.
         pub const BASE_URL: &str = #server;
     });
-    let client = prettyplease::unparse(&file);
-    for (rust_type, place) in &document.expected {
-        if !client.contains(&format!("::sigmamind::types::{rust_type}")) {
-            let reason = format!("`{place}` did not become a `{rust_type}`");
+    for (rust_type, places) in &document.expected {
+        let found = occurrences(&file.items, rust_type);
+        if found < places.len() {
+            let places = list(places);
+            let reason = format!("of {places} only {found} became a `{rust_type}`");
             return Err(Failure::new(STEP, reason, REMEDY));
         }
     }
-    Ok(client)
+    Ok(prettyplease::unparse(&file).replace(LOGGABLE, ""))
 }
 
 /// Takes out the generator's own header, since the API documents none of that name, and has each
@@ -81,32 +83,59 @@ fn finish_calls(items: &mut [Item]) -> usize {
         let statements = &mut method.block.stmts;
         let before = statements.len();
         statements.retain(|statement| {
-            !matches!(statement, Stmt::Expr(..))
-                || !statement
-                    .to_token_stream()
-                    .to_string()
-                    .contains("\"api-version\"")
+            let code = statement.to_token_stream().to_string();
+            !code.starts_with("header_map . append") || !code.contains("Self :: api_version")
         });
         let headers = before - statements.len();
-        let urls = statements
-            .iter_mut()
-            .filter_map(|statement| match statement {
-                Stmt::Local(local) if mentions(&local.pat, &format_ident!("url")) => {
-                    local.init.as_mut()
-                }
-                _ => None,
-            });
-        for url in urls {
-            let path = &url.expr;
-            *url.expr = parse_quote!(self.inner.url(&#path));
-            found += headers;
+        for statement in statements {
+            if let Stmt::Local(local) = statement
+                && let Some(path) = &mut local.init
+                && mentions(&path.expr, &format_ident!("baseurl"))
+            {
+                let text = &path.expr;
+                *path.expr = parse_quote!(self.inner.url(#text));
+                found += headers;
+            }
         }
     }
     found
 }
 
-/// Returns the names of the types, and whether an enum was opened.
-fn finish_types(items: &mut Vec<Item>) -> (Vec<syn::Ident>, bool) {
+/// How often the fields of types and the arguments of operations mention one of this crate's types.
+fn occurrences(items: &[Item], rust_type: &str) -> usize {
+    let path = format!(":: sigmamind :: types :: {rust_type} ");
+    let count = |ty: &Type| format!("{} ", ty.to_token_stream()).matches(&path).count();
+    let fields = |fields: &Fields| fields.iter().map(|field| count(&field.ty)).sum::<usize>();
+    let of_item = |item: &Item| match item {
+        Item::Mod(module) => {
+            let items = module.content.as_ref().map(|(_, items)| items);
+            items.map_or(0, |items| occurrences(items, rust_type))
+        }
+        Item::Struct(item) => fields(&item.fields),
+        Item::Enum(item) => item.variants.iter().map(|v| fields(&v.fields)).sum(),
+        Item::Impl(item) if item.trait_.is_none() => {
+            let inputs = item.items.iter().filter_map(|item| match item {
+                ImplItem::Fn(function) => Some(&function.sig.inputs),
+                _ => None,
+            });
+            let types = inputs.flatten().filter_map(|input| match input {
+                FnArg::Typed(input) => Some(&*input.ty),
+                FnArg::Receiver(_) => None,
+            });
+            types.map(count).sum()
+        }
+        _ => 0,
+    };
+    items.iter().map(of_item).sum()
+}
+
+fn list(places: &BTreeSet<String>) -> String {
+    let places: Vec<_> = places.iter().map(|place| format!("`{place}`")).collect();
+    places.join(", ")
+}
+
+/// Returns the names of the types, and how many enums were opened.
+fn finish_types(items: &mut Vec<Item>) -> (Vec<syn::Ident>, usize) {
     let opened: Vec<_> = items
         .iter()
         .filter_map(|item| match item {
@@ -138,13 +167,17 @@ fn finish_types(items: &mut Vec<Item>) -> (Vec<syn::Ident>, bool) {
             }
             Item::Enum(item) => {
                 names.push(item.ident.clone());
-                added.extend(finish_enum(item, &loggable));
+                added.push(if is_string_enum(item) {
+                    open_enum(item, &loggable)
+                } else {
+                    finish_enum(item)
+                });
             }
             _ => {}
         }
     }
     items.extend(added.into_iter().flat_map(|file| file.items));
-    (names, !opened.is_empty())
+    (names, opened.len())
 }
 
 fn finish_struct(item: &mut ItemStruct, loggable: &[syn::Ident]) -> syn::File {
@@ -170,13 +203,41 @@ fn finish_struct(item: &mut ItemStruct, loggable: &[syn::Ident]) -> syn::File {
         .iter_mut()
         .map(|f| finish_field(f, loggable))
         .collect();
+    let constructor = constructor(item);
+    let name = &item.ident;
     parse_quote! {
+        #constructor
         impl ::std::fmt::Debug for #name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(#title) #(#shown)* .finish()
             }
         }
     }
+}
+
+/// A way to make a value that has no `Default`, because some of its properties are required.
+fn constructor(item: &ItemStruct) -> Option<ItemImpl> {
+    let is_optional = |field: &&Field| is_option(&field.ty) || has_serde_default(&field.attrs);
+    let (optional, required): (Vec<_>, Vec<_>) = item.fields.iter().partition(is_optional);
+    if required.is_empty() {
+        return None;
+    }
+    let name = &item.ident;
+    let optional = optional.iter().map(|field| &field.ident);
+    let names: Vec<_> = required.iter().map(|field| &field.ident).collect();
+    let types = required.iter().map(|field| &field.ty);
+    Some(parse_quote! {
+        impl #name {
+            /// A value with the required properties; the others are left out.
+            #[must_use]
+            pub fn new(#(#names: impl ::std::convert::Into<#types>),*) -> Self {
+                Self {
+                    #(#names: #names.into(),)*
+                    #(#optional: ::std::default::Default::default(),)*
+                }
+            }
+        }
+    })
 }
 
 /// Returns how the field appears in `Debug`.
@@ -201,27 +262,35 @@ fn finish_field(field: &mut Field, loggable: &[syn::Ident]) -> TokenStream {
     }
 }
 
-fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File> {
-    if !is_string_enum(item) {
-        // Its variants carry values: `Debug` names the variant alone.
-        adjust_derives(&mut item.attrs);
-        let name = &item.ident;
-        let arms = item.variants.iter().map(|v| {
-            let (variant, title) = (&v.ident, v.ident.to_string());
-            quote!(Self::#variant { .. } => #title)
-        });
-        return Some(parse_quote! {
-            impl ::std::fmt::Debug for #name {
-                fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                    f.write_str(match self { #(#arms),* })
-                }
+/// The variants carry values: `Debug` names the variant alone.
+fn finish_enum(item: &mut ItemEnum) -> syn::File {
+    adjust_derives(&mut item.attrs);
+    let name = &item.ident;
+    let arms = item.variants.iter().map(|v| {
+        let (variant, title) = (&v.ident, v.ident.to_string());
+        quote!(Self::#variant { .. } => #title)
+    });
+    let text = from_text(item);
+    parse_quote! {
+        #text
+        impl ::std::fmt::Debug for #name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(match self { #(#arms),* })
             }
-        });
+        }
     }
+}
+
+/// Listed strings: a value that is not listed is kept as text.
+fn open_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> syn::File {
     let name = item.ident.clone();
     let variants: Vec<_> = item.variants.iter().map(|v| v.ident.clone()).collect();
     let values: Vec<_> = item.variants.iter().map(wire_name).collect();
-    let other = if loggable.contains(&name) {
+    // The document may list a value of that name.
+    let listed = variants.iter().any(|variant| variant == "Other");
+    let other = format_ident!("{}", if listed { "Unlisted" } else { "Other" });
+    let other_name = other.to_string();
+    let shown = if loggable.contains(&name) {
         quote!(text.as_str())
     } else {
         quote!({
@@ -239,14 +308,14 @@ fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File
     item.variants.push(parse_quote! {
         /// A value that the document does not list, as it came.
         #[serde(untagged)]
-        Other(::std::string::String)
+        #other(::std::string::String)
     });
-    Some(parse_quote! {
+    parse_quote! {
         impl #name {
             /// The value as it stands in JSON.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                match self { #(Self::#variants => #values,)* Self::Other(text) => text }
+                match self { #(Self::#variants => #values,)* Self::#other(text) => text }
             }
         }
         impl<'de> ::serde::Deserialize<'de> for #name {
@@ -261,7 +330,7 @@ fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File
         impl ::std::fmt::Debug for #name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 match self {
-                    Self::Other(text) => f.debug_tuple("Other").field(&#other).finish(),
+                    Self::#other(text) => f.debug_tuple(#other_name).field(&#shown).finish(),
                     #(Self::#variants => f.write_str(stringify!(#variants)),)*
                 }
             }
@@ -273,7 +342,7 @@ fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File
         }
         impl ::std::convert::From<&str> for #name {
             fn from(text: &str) -> Self {
-                match text { #(#values => Self::#variants,)* _ => Self::Other(text.to_owned()) }
+                match text { #(#values => Self::#variants,)* _ => Self::#other(text.to_owned()) }
             }
         }
         impl ::std::convert::From<::std::string::String> for #name {
@@ -281,7 +350,29 @@ fn finish_enum(item: &mut ItemEnum, loggable: &[syn::Ident]) -> Option<syn::File
                 Self::from(text.as_str())
             }
         }
-    })
+    }
+}
+
+/// The conversions from text that an enum with one alternative of plain text lacks.
+fn from_text(item: &ItemEnum) -> TokenStream {
+    let is_text = |field: &Field| matches!(&field.ty, Type::Path(path) if path.path.segments.last().is_some_and(|s| s.ident == "String"));
+    let texts: Vec<_> = item
+        .variants
+        .iter()
+        .filter(|v| matches!(&v.fields, Fields::Unnamed(f) if f.unnamed.iter().all(is_text)))
+        .map(|v| &v.ident)
+        .collect();
+    let (name, [variant]) = (&item.ident, &*texts) else {
+        return TokenStream::new();
+    };
+    quote! {
+        impl ::std::convert::From<&str> for #name {
+            fn from(text: &str) -> Self { Self::#variant(text.to_owned()) }
+        }
+        impl ::std::convert::From<::std::string::String> for #name {
+            fn from(text: ::std::string::String) -> Self { Self::#variant(text) }
+        }
+    }
 }
 
 /// One operation's facts, as a constant.
@@ -381,6 +472,20 @@ fn wire_name(variant: &syn::Variant) -> String {
         });
     }
     name
+}
+
+fn has_serde_default(attributes: &[Attribute]) -> bool {
+    let mut found = false;
+    for attribute in attributes.iter().filter(|a| a.path().is_ident("serde")) {
+        let _ = attribute.parse_nested_meta(|meta| {
+            found |= meta.path.is_ident("default");
+            if meta.input.peek(syn::Token![=]) {
+                meta.value()?.parse::<syn::Expr>()?;
+            }
+            Ok(())
+        });
+    }
+    found
 }
 
 fn is_option(ty: &Type) -> bool {

@@ -176,7 +176,7 @@ impl ClientBuilder {
         }
         let http = match self.http {
             Some(http) => http,
-            None => http_client(self.connect_timeout)?,
+            None => http_client(reqwest::Client::builder().connect_timeout(self.connect_timeout))?,
         };
         Ok(Client {
             shared: Arc::new(Shared {
@@ -229,12 +229,16 @@ impl ClientBuilder {
     }
 }
 
-fn http_client(connect_timeout: Duration) -> Result<reqwest::Client, Error> {
-    let builder = reqwest::Client::builder()
-        .connect_timeout(connect_timeout)
+pub(crate) fn http_client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
+    let builder = builder
         .redirect(redirect::Policy::none())
         .retry(retry::never())
-        .referer(false);
+        .referer(false)
+        // Whatever features of reqwest the program has turned on, the requests are the same.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd();
     tls::configure(builder)?.build().map_err(Error::setup)
 }
 

@@ -83,7 +83,6 @@ impl Client {
     }
 
     /// A builder with the default settings.
-    #[must_use]
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
+use http_body_util::LengthLimitError;
 use progenitor_client::ResponseValue;
 use reqwest::{
     StatusCode, Url,
@@ -49,6 +50,8 @@ struct Inner {
     headers: HeaderMap,
     body: Vec<u8>,
     message: Option<String>,
+    /// The host that a redirect points to.
+    redirect: Option<String>,
     attempts: u32,
     may_have_been_applied: bool,
     source: Option<Source>,
@@ -60,8 +63,8 @@ enum Kind {
     Setup,
     Connect,
     Transport,
-    /// With the limit that was reached.
-    Timeout(Duration),
+    /// With the limit that was reached, unless it is the HTTP client's own.
+    Timeout(Option<Duration>),
     Status,
     /// With what is wrong with the body.
     Decode(&'static str),
@@ -236,7 +239,7 @@ impl Error {
             return "".into();
         };
         match status.as_u16() {
-            300..=399 => match self.location_host() {
+            300..=399 => match &self.0.redirect {
                 Some(host) => format!(
                     "the redirect to {host} was not followed, because the key would go along; \
                      correct the base URL"
@@ -255,11 +258,6 @@ impl Error {
             _ => "correct the update".into(),
         }
     }
-
-    fn location_host(&self) -> Option<String> {
-        let location = self.0.headers.get(LOCATION)?.to_str().ok()?;
-        Some(Url::parse(location).ok()?.host_str()?.to_owned())
-    }
 }
 
 impl fmt::Display for Error {
@@ -271,6 +269,10 @@ impl fmt::Display for Error {
             attempts,
             ..
         } = &*self.0;
+        if let (Kind::Transport | Kind::Timeout(_) | Kind::Decode(_), Some(status)) = (kind, status)
+        {
+            write!(f, "the update was accepted ({status}), but ")?;
+        }
         match kind {
             Kind::Input(reason) => return write!(f, "invalid input: {reason}"),
             Kind::Setup => {
@@ -282,10 +284,14 @@ impl fmt::Display for Error {
                 "no connection could be made; check the network, the proxy and the base URL",
             )?,
             Kind::Transport => f.write_str("the connection broke; try again later")?,
-            Kind::Timeout(limit) => write!(
-                f,
-                "no complete answer within {limit:?}; try again later or allow more time"
-            )?,
+            Kind::Timeout(limit) => {
+                f.write_str("no complete answer came within ")?;
+                match limit {
+                    Some(limit) => write!(f, "{limit:?}")?,
+                    None => f.write_str("the HTTP client's own limit")?,
+                }
+                f.write_str("; try again later or allow more time")?;
+            }
             Kind::Status => {
                 write!(f, "SigmaMind answered {}", status.unwrap_or_default())?;
                 if let Some(message) = message {
@@ -295,8 +301,7 @@ impl fmt::Display for Error {
             }
             Kind::Decode(problem) => write!(
                 f,
-                "the update was accepted ({}), but the answer {problem}; read the number's settings elsewhere",
-                status.unwrap_or_default()
+                "the answer {problem}; read the number's settings elsewhere"
             )?,
         }
         if *attempts > 1 {
@@ -343,7 +348,6 @@ pub(crate) struct Failed {
     kind: Kind,
     body: Vec<u8>,
     source: Option<Source>,
-    seen: Seen,
 }
 
 impl Failed {
@@ -352,7 +356,6 @@ impl Failed {
             kind,
             body: Vec::new(),
             source: None,
-            seen: Seen::default(),
         }
     }
 
@@ -362,12 +365,12 @@ impl Failed {
     }
 
     pub(crate) fn timed_out(limit: Duration) -> Self {
-        Self::new(Kind::Timeout(limit))
+        Self::new(Kind::Timeout(Some(limit)))
     }
 
-    fn undecoded(body: Vec<u8>, source: serde_json::Error) -> Self {
+    fn undecoded(body: &[u8], source: serde_json::Error) -> Self {
         Self {
-            body,
+            body: body[..body.len().min(MAX_ERROR)].to_vec(),
             ..Self::new(Kind::Decode("is not the documented JSON")).because(Malformed(source))
         }
     }
@@ -376,10 +379,12 @@ impl Failed {
     fn transport(source: reqwest::Error) -> Self {
         let kind = if source.is_builder() {
             Kind::Setup
-        } else if chain(Some(&source)).any(|e| e.is::<http_body_util::LengthLimitError>()) {
+        } else if chain(Some(&source)).any(<dyn StdError>::is::<LengthLimitError>) {
             Kind::Decode("is longer than 1 MiB")
         } else if source.is_connect() {
             Kind::Connect
+        } else if source.is_timeout() {
+            Kind::Timeout(None)
         } else {
             Kind::Transport
         };
@@ -389,10 +394,11 @@ impl Failed {
     fn into_bare_error(self) -> Error {
         Error(Box::new(Inner {
             kind: self.kind,
-            status: self.seen.status,
-            headers: self.seen.headers,
+            status: None,
+            headers: HeaderMap::new(),
             body: self.body,
             message: None,
+            redirect: None,
             attempts: 0,
             may_have_been_applied: false,
             source: self.source,
@@ -406,17 +412,29 @@ impl Failed {
         exchange: &Exchange,
     ) -> Error {
         let seen = exchange.take();
-        let hidden = hidden(&seen, client, operation);
-        self.seen.status = self.seen.status.or(seen.status);
-        if self.seen.headers.is_empty() {
-            self.seen.headers = seen.headers;
+        if seen.status.is_some_and(|status| !status.is_success()) {
+            // A body that breaks off or never ends does not hide the status.
+            self.kind = Kind::Status;
         }
+        let hidden = hidden(&seen, client, operation);
         let mut error = self.into_bare_error();
-        error.0.message = message(&error.0.body).map(|text| blank(text, &hidden));
+        let inner = &mut *error.0;
+        inner.message = message(&inner.body, &hidden);
+        inner.redirect =
+            location_host(&seen.headers, &client.shared.base_url).map(|host| blank(host, &hidden));
+        inner.status = seen.status;
+        inner.headers = seen.headers;
         let refused = error.has_status(|code| matches!(code, 300..500) && code != 408);
         error.0.may_have_been_applied = exchange.sent() && !refused;
         error
     }
+}
+
+/// Where a redirect points; a relative one stays on the host of the request.
+fn location_host(headers: &HeaderMap, base_url: &Url) -> Option<String> {
+    let location = headers.get(LOCATION)?.to_str().ok()?;
+    let location = base_url.join(location).ok()?;
+    location.host_str().map(ToOwned::to_owned)
 }
 
 /// Turns what the generated client returns into an answer or a failure; reads what it left unread.
@@ -444,26 +462,15 @@ pub(crate) async fn read_answer<T: DeserializeOwned>(
                 .map_err(Failed::transport)?;
             match serde_json::from_slice(&body) {
                 Ok(value) => return Ok(success(value, status)),
-                Err(source) => Failed::undecoded(body, source),
+                Err(source) => Failed::undecoded(&body, source),
             }
         }
-        Err(Generated::UnexpectedResponse(mut response)) => {
-            let mut failed = Failed::new(Kind::Status);
-            failed.seen.status = Some(response.status());
-            failed.seen.headers = std::mem::take(response.headers_mut());
-            // A body that breaks off does not hide the status.
-            failed.body = read_start(response, MAX_ERROR).await.0;
-            failed
-        }
-        Err(Generated::ErrorResponse(response)) => {
-            let mut failed = Failed::new(Kind::Status);
-            failed.seen.status = Some(response.status());
-            failed.seen.headers = response.headers().clone();
-            failed
-        }
-        Err(Generated::InvalidResponsePayload(body, source)) => {
-            Failed::undecoded(body[..body.len().min(MAX_ERROR)].to_vec(), source)
-        }
+        Err(Generated::UnexpectedResponse(response)) => Failed {
+            body: read_start(response, MAX_ERROR).await.0,
+            ..Failed::new(Kind::Status)
+        },
+        Err(Generated::ErrorResponse(_)) => Failed::new(Kind::Status),
+        Err(Generated::InvalidResponsePayload(body, source)) => Failed::undecoded(&body, source),
         Err(
             Generated::CommunicationError(source)
             | Generated::ResponseBodyError(source)
@@ -499,7 +506,6 @@ async fn read_start(
 }
 
 /// A JSON error without the part that quotes the body.
-#[derive(Debug)]
 struct Malformed(serde_json::Error);
 
 impl fmt::Display for Malformed {
@@ -509,6 +515,12 @@ impl fmt::Display for Malformed {
             Some((_, rest)) => write!(f, "expected {rest}"),
             None => f.write_str(&text),
         }
+    }
+}
+
+impl fmt::Debug for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -523,24 +535,28 @@ fn chain<'e>(
 }
 
 /// What the server says, if the body has it in one of the usual places.
-fn message(body: &[u8]) -> Option<String> {
-    let text = match serde_json::from_slice::<Value>(body) {
-        Ok(value) => words(&value)?,
-        Err(_) => std::str::from_utf8(body).ok()?.to_owned(),
+fn message(body: &[u8], hidden: &[String]) -> Option<String> {
+    let text = if let Ok(value) = serde_json::from_slice::<Value>(body) {
+        words(&value)?
+    } else {
+        let text = std::str::from_utf8(body).ok()?;
+        // A page of HTML or broken JSON is no message.
+        (!text.trim_start().starts_with(['<', '{', '['])).then(|| text.to_owned())?
     };
+    // Before anything is cut: half a secret, or one with its spaces changed, would not be found.
+    let text = blank(text, hidden);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String = line
         .chars()
         .filter(|c| !c.is_control())
         .take(MAX_MESSAGE)
         .collect();
-    // A page of HTML or broken JSON is no message.
-    (!line.is_empty() && !line.starts_with(['<', '{', '['])).then_some(line)
+    (!line.is_empty()).then_some(line)
 }
 
 fn words(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => (!text.trim().is_empty()).then(|| text.clone()),
         Value::Array(items) => {
             let all: Vec<_> = items.iter().filter_map(words).collect();
             (!all.is_empty()).then(|| all.join("; "))
@@ -566,14 +582,21 @@ fn hidden(seen: &Seen, client: &Client, operation: &Operation) -> Vec<String> {
         .filter(|part| !template.contains(part))
         .map(|part| part.trim_start_matches('+'));
     let key = client.shared.key.to_str().ok();
-    let mut hidden: Vec<_> = key
-        .into_iter()
-        .chain(secrets)
-        .chain(values)
-        .map(ToOwned::to_owned)
+    let plain = key.into_iter().chain(secrets).chain(values);
+    // A server may quote the request, so that they come as JSON has them.
+    let mut hidden: Vec<_> = plain
+        .flat_map(|text| [text.to_owned(), escaped(text)])
+        .filter(|text| !text.is_empty())
         .collect();
-    hidden.retain(|text| !text.is_empty());
+    // The longest first: blanking a part of one would leave its rest.
+    hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
     hidden
+}
+
+/// The text as it stands between the quotation marks of a JSON string.
+fn escaped(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 fn blank(message: String, hidden: &[String]) -> String {

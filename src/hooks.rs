@@ -22,7 +22,8 @@ use reqwest::{
 
 use crate::{client::Shared, generated, operation::Operation, response::MAX_SUCCESS};
 
-static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The header that carries the key.
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What one attempt carries through the generated client.
 #[derive(Clone)]
@@ -34,9 +35,10 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// The base URL with this path, in which the base URL's own comes first.
-    pub fn url(&self, path: &str) -> Url {
+    pub fn url(&self, path: String) -> Url {
         let mut url = self.shared.base_url.clone();
-        url.set_path(path);
+        url.set_path(&path);
+        self.exchange.lock().path = path;
         url
     }
 }
@@ -59,7 +61,7 @@ pub(crate) struct Exchange {
 pub(crate) struct Seen {
     pub status: Option<StatusCode>,
     pub headers: HeaderMap,
-    /// The path that was asked for, if the answer is not a success.
+    /// The path that was asked for.
     pub path: String,
     /// What was sent; the generated client sends it in one piece.
     pub request_body: Option<Bytes>,
@@ -93,7 +95,7 @@ impl ClientHooks<Attempt> for generated::Client {
             .check(request, shared.base_segments)
             .map_err(progenitor_client::Error::InvalidRequest)?;
         let headers = request.headers_mut();
-        headers.insert(&X_API_KEY, shared.key.clone());
+        headers.insert(API_KEY, shared.key.clone());
         headers.insert(USER_AGENT, shared.user_agent.clone());
         Ok(())
     }
@@ -108,16 +110,13 @@ impl ClientHooks<Attempt> for generated::Client {
         let mut response = self.client.execute(request).await?;
         let mut seen = exchange.lock();
         seen.status = Some(response.status());
-        if response.status().is_success() {
-            seen.headers = mem::take(response.headers_mut());
-            if response
+        seen.headers = mem::take(response.headers_mut());
+        if response.status().is_success()
+            && response
                 .content_length()
                 .is_none_or(|length| length > MAX_SUCCESS as u64)
-            {
-                return Ok(bounded(response));
-            }
-        } else {
-            response.url().path().clone_into(&mut seen.path);
+        {
+            return Ok(bounded(response));
         }
         Ok(response)
     }

@@ -18,6 +18,9 @@ mod client;
 mod error;
 mod generated;
 mod hooks;
+#[cfg(feature = "mock")]
+#[cfg_attr(docsrs, doc(cfg(feature = "mock")))]
+pub mod mock;
 mod operation;
 mod response;
 mod retry;

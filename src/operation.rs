@@ -1,7 +1,7 @@
 //! What the document says of an operation, and the check of a request against it.
 
 use reqwest::{Method, Request};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// One operation of the document; build.rs writes a constant for each.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Operation {
 /// What the document asks of one string in the request body.
 #[derive(Debug)]
 pub(crate) struct Limit {
-    /// Property names from the body down; `*` stands for every item of an array.
+    /// Property names from the body down; `*` stands for every item of an array or a map.
     pub at: &'static [&'static str],
     /// In characters, as JSON Schema counts.
     pub min_length: u64,
@@ -31,10 +31,18 @@ pub(crate) struct Limit {
 impl Operation {
     /// Refuses a request that the document does not allow, or that would go astray.
     pub fn check(&self, request: &Request, base_segments: usize) -> Result<(), String> {
-        // The generator leaves `.`, `..` and the empty string in a path value alone.
+        // The generator leaves `.`, `..` and the empty string in a path value alone; an escaped
+        // slash becomes a separator at many a server.
         let path = request.url().path();
+        let path = path
+            .strip_suffix('/')
+            .filter(|_| self.path.ends_with('/'))
+            .unwrap_or(path);
         let expected = base_segments + segment_count(self.path);
-        if segment_count(path) != expected || path.ends_with('/') || path.contains("//") {
+        if segment_count(path) != expected
+            || path.ends_with('/')
+            || ["//", "%2F"].iter().any(|part| path.contains(part))
+        {
             return Err("a path parameter is empty or is not one path segment".into());
         }
         let body = request.body().and_then(reqwest::Body::as_bytes);
@@ -94,10 +102,10 @@ pub(crate) fn strings_at<'v>(
     match at.split_first() {
         None => Box::new(value.as_str().into_iter()),
         Some((&"*", rest)) => {
-            let found: Vec<_> = value
-                .as_array()
-                .into_iter()
-                .flatten()
+            let items = value.as_array().into_iter().flatten();
+            let entries = value.as_object().into_iter().flat_map(Map::values);
+            let found: Vec<_> = items
+                .chain(entries)
                 .flat_map(|item| strings_at(item, rest))
                 .collect();
             Box::new(found.into_iter())

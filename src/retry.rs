@@ -18,7 +18,7 @@ use tower::{
     retry::budget::Budget,
     util::rng::{HasherRng, Rng},
 };
-use tracing::{Instrument, Span, debug, field::Empty, info_span};
+use tracing::{Instrument, debug, field::Empty, info_span};
 
 use crate::{
     Client, Error, Response,
@@ -56,9 +56,21 @@ where
         error.type = Empty,
     );
     // Pinned where it is, a future this large is not moved.
-    pin!(attempts(client, operation, attempt))
-        .instrument(span)
-        .await
+    let outcome = pin!(attempts(client, operation, attempt))
+        .instrument(span.clone())
+        .await;
+    // Once, at the end: what an earlier attempt met would not describe the call.
+    let (attempts, status, error_type) = match &outcome {
+        Ok(response) => (response.attempts, Some(response.status), None),
+        Err(error) => (error.attempts(), error.status(), Some(error.error_type())),
+    };
+    span.record("http.request.resend_count", attempts.saturating_sub(1));
+    span.record(
+        "http.response.status_code",
+        status.map(|status| status.as_u16()),
+    );
+    span.record("error.type", error_type.as_deref());
+    outcome
 }
 
 async fn attempts<T, F, Fut>(
@@ -90,7 +102,11 @@ where
         };
         let failed = match outcome {
             Ok(Ok(response)) => {
-                record(attempts, Ok(response.status().as_u16()));
+                debug!(
+                    http.request.resend_count = attempts - 1,
+                    http.response.status_code = response.status.as_u16(),
+                    "attempt succeeded"
+                );
                 return Ok(Response {
                     attempts,
                     ..response
@@ -106,7 +122,12 @@ where
         let mut error = failed.into_error(client, operation, &exchange);
         may_have_been_applied |= error.may_have_been_applied();
         error.set_history(attempts, may_have_been_applied);
-        record(attempts, Err(&error));
+        debug!(
+            http.request.resend_count = attempts - 1,
+            http.response.status_code = error.status().map(|status| status.as_u16()),
+            error.type = &*error.error_type(),
+            "attempt failed"
+        );
 
         let repeatable = operation.method != "POST" || !may_have_been_applied;
         if attempts > max_retries || !repeatable || !error.is_retryable() {
@@ -123,7 +144,7 @@ where
 }
 
 fn after(duration: Duration) -> Instant {
-    const FAR: Duration = Duration::from_hours(24 * 365);
+    const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     Instant::now() + duration.min(FAR)
 }
 
@@ -132,29 +153,6 @@ fn jitter(attempts: u32) -> Duration {
     let bound = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(attempts - 1));
     let random = HasherRng::<std::hash::RandomState>::default().next_f64();
     bound.min(LONGEST_WAIT).mul_f64(random)
-}
-
-fn record(attempts: u32, outcome: Result<u16, &Error>) {
-    let span = Span::current();
-    let resend_count = attempts - 1;
-    span.record("http.request.resend_count", resend_count);
-    match outcome {
-        Ok(status) => {
-            span.record("http.response.status_code", status);
-            debug!(
-                http.request.resend_count = resend_count,
-                http.response.status_code = status,
-                "attempt succeeded"
-            );
-        }
-        Err(error) => {
-            let kind = error.error_type();
-            let status = error.status().map(|status| status.as_u16());
-            span.record("http.response.status_code", status);
-            span.record("error.type", &*kind);
-            debug!(http.request.resend_count = resend_count, http.response.status_code = status, error.type = &*kind, "attempt failed");
-        }
-    }
 }
 
 /// How long the server asks to wait: `retry-after-ms`, else `Retry-After` in seconds or as a date.
@@ -190,4 +188,31 @@ fn decimal(text: &str, unit: f64) -> Option<Duration> {
     }
     let seconds = text.parse::<f64>().ok()? * unit;
     Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_anything_up_to_a_growing_bound() {
+        for (attempts, bound) in [
+            (1, 500),
+            (2, 1000),
+            (3, 2000),
+            (4, 4000),
+            (5, 8000),
+            (6, 8000),
+            (u32::MAX, 8000),
+        ] {
+            let bound = Duration::from_millis(bound);
+            let waits: Vec<_> = (0..1000).map(|_| jitter(attempts)).collect();
+            let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+            assert!(*least < bound / 10, "after {attempts}: at least {least:?}");
+            assert!(
+                (bound * 9 / 10..bound).contains(most),
+                "after {attempts}: at most {most:?}"
+            );
+        }
+    }
 }

@@ -1,5 +1,20 @@
 //! One binary for all tests, so that the crate is linked once.
 
+mod bodies;
+mod capture;
 mod documented;
+mod errors;
+mod faults;
+mod honest;
+mod mock;
+mod nested;
+mod properties;
+mod regenerate;
+mod retries;
+mod secrets;
+mod server;
+mod settings;
+mod traces;
 mod types;
+mod update_example;
 mod wire;

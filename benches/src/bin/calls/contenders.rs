@@ -28,8 +28,11 @@ pub trait Contender {
     fn run(&mut self, callers: usize, calls: usize) -> Result<()>;
 }
 
-/// What everything is compared with; the first of [`ALL`].
-pub const ALL: [(&str, fn(&str) -> Result<Box<dyn Contender>>); 5] = [
+/// Starts a contender on the server at this origin.
+pub type Start = fn(&str) -> Result<Box<dyn Contender>>;
+
+/// With the first, the others are compared.
+pub const ALL: [(&str, Start); 5] = [
     ("hand-written reqwest", Tasks::<Reqwest>::start),
     ("sigmamind, all defaults", Tasks::<Sigmamind>::start),
     ("progenitor's client, bare", Tasks::<Progenitor>::start),
@@ -133,7 +136,7 @@ impl Update {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(dead_code, reason = "reading an answer is what is measured")]
-struct Number {
+struct Details {
     sip_phone_number: Option<String>,
     provider: Option<Provider>,
     inbound_agent_id: Option<String>,
@@ -182,7 +185,7 @@ impl Caller for Reqwest {
             .send()
             .await?
             .error_for_status()?;
-        Ok(response.json::<Number>().await?.friendly_name)
+        Ok(response.json::<Details>().await?.friendly_name)
     }
 }
 
@@ -284,7 +287,7 @@ impl Caller for Hyper {
             return Err(response.status().as_str().into());
         }
         let body = response.into_body().collect().await?.to_bytes();
-        Ok(serde_json::from_slice::<Number>(&body)?.friendly_name)
+        Ok(serde_json::from_slice::<Details>(&body)?.friendly_name)
     }
 }
 
@@ -308,7 +311,7 @@ impl Threads {
 
     fn calls(&self, calls: usize) -> Result<()> {
         for _ in 0..calls {
-            let number: Number = self
+            let number: Details = self
                 .agent
                 .patch(&self.url)
                 .header("X-API-Key", KEY)

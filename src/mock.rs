@@ -1,0 +1,230 @@
+//! Servers on loopback for the tests of programs that use the client: real HTTP, no account.
+//!
+//! Turn the feature on for tests alone, and it costs nothing elsewhere:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! sigmamind = { version = "0.1", features = ["mock"] }
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! ```
+//!
+//! There are two. [`FakeSigmaMind`] plays the documented API and keeps the numbers it is given:
+//! use it to see what your program makes of them. [`MockSigmaMind`] answers just what the test
+//! says, right or wrong: use it for what the real server does rarely. This is a complete test
+//! with both:
+//!
+//! ```test_harness
+//! use sigmamind::{
+//!     Client, E164, Error, PhoneNumber, PhoneNumberUpdate,
+//!     mock::{FakeSigmaMind, MockSigmaMind},
+//! };
+//!
+//! /// The code under test: gives a number to another agent and returns what it is called.
+//! async fn hand_over(client: &Client, number: &E164, agent: &str) -> Result<String, Error> {
+//!     let update = PhoneNumberUpdate::default().inbound_agent_id(agent);
+//!     let phone = client.update_phone_number(number, &update).await?;
+//!     Ok(phone.friendly_name.clone().unwrap_or_default())
+//! }
+//!
+//! fn number() -> E164 {
+//!     "+14155552671".parse().unwrap()
+//! }
+//!
+//! #[tokio::test]
+//! async fn the_agent_is_changed_and_the_name_stays() {
+//!     let fake = FakeSigmaMind::start();
+//!     fake.insert(&number(), PhoneNumber::default().friendly_name("Support Line"));
+//!
+//!     let name = hand_over(&fake.client(), &number(), "new-agent").await.unwrap();
+//!
+//!     assert_eq!(name, "Support Line");
+//!     let phone = fake.get(&number()).unwrap();
+//!     assert_eq!(phone.inbound_agent_id.as_deref(), Some("new-agent"));
+//! }
+//!
+//! #[tokio::test]
+//! async fn an_unknown_number_is_reported() {
+//!     let fake = FakeSigmaMind::start();
+//!     let error = hand_over(&fake.client(), &number(), "new-agent").await.unwrap_err();
+//!     assert!(error.is_not_found());
+//! }
+//!
+//! #[tokio::test]
+//! async fn an_overloaded_server_is_asked_again() {
+//!     let mock = MockSigmaMind::start();
+//!     let overloaded = mock.update_phone_number(|when, then| {
+//!         when.phone_number(&number());
+//!         then.status(503).times(1);
+//!     });
+//!     let updated = mock.update_phone_number(|when, then| {
+//!         when.phone_number(&number())
+//!             .api_key(mock.key())
+//!             .body(&PhoneNumberUpdate::default().inbound_agent_id("new-agent"));
+//!         then.ok(&PhoneNumber::default().friendly_name("Support Line"));
+//!     });
+//!
+//!     hand_over(&mock.client(), &number(), "new-agent").await.unwrap();
+//!
+//!     overloaded.assert_calls(1);
+//!     updated.assert_calls(1);
+//! }
+//! ```
+//!
+//! A program that makes its own client is pointed at either with `SIGMAMIND_BASE_URL` and
+//! `SIGMAMIND_API_KEY` ([`Client::from_env`]), or with a base URL and a key in its settings.
+
+mod fake;
+mod generated;
+
+use std::{fmt, time::Duration};
+
+pub use fake::{FakeSigmaMind, Received};
+pub use generated::operations::{UpdatePhoneNumberThen, UpdatePhoneNumberWhen};
+pub use httpmock;
+
+use crate::{Client, PhoneNumberUpdate, builder, hooks::API_KEY};
+use generated::MockServerExt as _;
+
+/// The key that both servers know; it opens nothing.
+const KEY: &str = "key-of-the-mock";
+
+/// What the fake must know of an operation; build.rs writes a constant for each.
+struct Facts {
+    /// The JSON Schema of the request body.
+    request: &'static str,
+    /// Where the properties of the request are in the response, if they are there.
+    returned: &'static [(&'static str, &'static str)],
+}
+
+/// A client for a server on this machine, past any proxy.
+fn client(url: &str) -> Client {
+    let http = builder::http_client(reqwest::Client::builder().no_proxy());
+    http.and_then(|http| {
+        let builder = Client::builder().api_key(KEY).base_url(url);
+        builder.http_client(http).build()
+    })
+    .expect("TLS can be set up, although it is not used")
+}
+
+/// A server that answers what the test says, by [httpmock](https://docs.rs/httpmock).
+///
+/// Each expectation says which requests it is for and what they get; the first that fits is
+/// taken, so a failure that ends after some [`times`](UpdatePhoneNumberThen::times) goes before
+/// the success. A request that none fits gets 404. See the [module](self) for an example.
+///
+/// httpmock lends its servers out from a pool: a process has at most 25 at a time (or
+/// `HTTPMOCK_MAX_SERVERS`), [`start`](Self::start) waits for a free one, and the port stays open
+/// after the drop. A failed assertion of httpmock's prints the requests that came, secrets
+/// included: put no real ones into tests.
+pub struct MockSigmaMind(httpmock::MockServer);
+
+impl MockSigmaMind {
+    /// A server without expectations, on a free port of 127.0.0.1.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(httpmock::MockServer::start())
+    }
+
+    /// Says what an update that fits `when` gets.
+    ///
+    /// What is not said does not matter: a `when` without conditions fits every update. The
+    /// returned handle tells how often it was used and can be asserted on.
+    pub fn update_phone_number(
+        &self,
+        expect: impl FnOnce(UpdatePhoneNumberWhen, UpdatePhoneNumberThen),
+    ) -> httpmock::Mock<'_> {
+        self.0.update_phone_number(expect)
+    }
+
+    /// A client with this server's URL and key, and else the default settings.
+    ///
+    /// # Panics
+    ///
+    /// If TLS cannot be set up, which every client does: under the feature `rustls-no-provider`,
+    /// when no provider is installed.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        client(&self.url())
+    }
+
+    /// The base URL, `http://127.0.0.1:` and the port.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.0.base_url()
+    }
+
+    /// The key that [`client`](Self::client) sends. It is checked where an expectation says
+    /// [`api_key`](UpdatePhoneNumberWhen::api_key).
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        KEY
+    }
+
+    /// httpmock's own server, for requests that the document does not know.
+    #[must_use]
+    pub fn as_inner(&self) -> &httpmock::MockServer {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MockSigmaMind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MockSigmaMind").field(&self.url()).finish()
+    }
+}
+
+/// Which updates an expectation is for.
+#[allow(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "the server has it already"
+)]
+impl UpdatePhoneNumberWhen {
+    /// Whose key is this one.
+    pub fn api_key(self, key: &str) -> Self {
+        Self(self.0.header(API_KEY.as_str(), key))
+    }
+
+    /// Whose body has at least what is set in `update`, with the same values.
+    ///
+    /// # Panics
+    ///
+    /// Never: an update is always JSON.
+    pub fn body_including(self, update: &PhoneNumberUpdate) -> Self {
+        let json = serde_json::to_string(update).expect("an update is JSON");
+        Self(self.0.json_body_includes(json))
+    }
+}
+
+/// What the updates of an expectation get.
+#[allow(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "the server has it already"
+)]
+impl UpdatePhoneNumberThen {
+    /// This status; without a body unless one is given.
+    pub fn status(self, status: u16) -> Self {
+        Self(self.0.status(status))
+    }
+
+    /// This header, beside those given before.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self(self.0.header(name, value))
+    }
+
+    /// These bytes as the body, whether they are JSON or not.
+    pub fn body(self, body: impl AsRef<[u8]>) -> Self {
+        Self(self.0.body(body))
+    }
+
+    /// The answer this much later.
+    pub fn delay(self, delay: Duration) -> Self {
+        Self(self.0.delay(delay))
+    }
+
+    /// The answer so many times only; after that the next expectation that fits is taken.
+    pub fn times(self, times: usize) -> Self {
+        Self(self.0.up_to_n_times(times))
+    }
+}

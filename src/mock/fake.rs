@@ -1,0 +1,358 @@
+//! The fake: the documented API over numbers that the test gives it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    net::{Ipv4Addr, TcpListener},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, Method, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, on},
+};
+use jsonschema::Validator;
+use reqwest::StatusCode;
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+
+use super::{Facts, KEY, client, generated::facts};
+use crate::{
+    Client, E164, PhoneNumber, PhoneNumberUpdate, generated::operations, hooks::API_KEY,
+    operation::Operation,
+};
+
+const OPERATION: &Operation = &operations::UPDATE_PHONE_NUMBER;
+const FACTS: &Facts = &facts::UPDATE_PHONE_NUMBER;
+
+/// A server that plays the documented API over the numbers it is given.
+///
+/// It listens on a free port of 127.0.0.1 until it is dropped; then the port is closed and every
+/// connection with it. Any number of them run side by side, and each behaves the same every time.
+///
+/// | an update | gets |
+/// |---|---|
+/// | without the key, or with a wrong one | 401 |
+/// | that is not declared `application/json` | 415 |
+/// | that is not JSON | 400 |
+/// | that breaks the document's schema | 422, with the property and what is wrong with it |
+/// | of a number that was not [inserted](Self::insert) | 404 |
+/// | else | 200 and the number |
+///
+/// The page documents 200 alone: the other statuses, and their bodies of `{"message": …}`, are
+/// what such servers usually send. What an update sets, the number has from then on; what it
+/// leaves out stays; `null`, where the document allows it, clears. Properties of the update that
+/// the response does not have (the trunk's name, user and password) are accepted and not shown.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use sigmamind::{PhoneNumber, PhoneNumberUpdate, mock::FakeSigmaMind};
+///
+/// let number = "+14155552671".parse()?;
+/// let fake = FakeSigmaMind::start();
+/// fake.insert(&number, PhoneNumber::default().active(true));
+///
+/// fake.fail_next(1, 503); // the client tries again
+/// let update = PhoneNumberUpdate::default().friendly_name("Support Line");
+/// let phone = fake.client().update_phone_number(&number, &update).await?;
+///
+/// assert_eq!(phone.active, Some(true));
+/// assert_eq!(fake.get(&number), Some(phone.into_inner()));
+/// let statuses: Vec<_> = fake.received().iter().map(|r| r.status.as_u16()).collect();
+/// assert_eq!(statuses, [503, 200]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct FakeSigmaMind {
+    shared: Arc<Shared>,
+    url: String,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// An update that a [`FakeSigmaMind`] received. Its `Debug` hides what the update's hides.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Received {
+    /// The number it was for.
+    pub number: E164,
+    /// What it was to change; a secret in it is read with [`Secret::expose`](crate::Secret::expose).
+    pub update: PhoneNumberUpdate,
+    /// The status it was answered with.
+    pub status: StatusCode,
+}
+
+struct Shared {
+    schema: Validator,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// The numbers with their properties as they stand in a response.
+    numbers: HashMap<String, Map<String, Value>>,
+    received: Vec<Received>,
+    failures: VecDeque<StatusCode>,
+    delay: Duration,
+}
+
+impl FakeSigmaMind {
+    /// A server that knows no number yet.
+    ///
+    /// It runs on a thread of its own, so it needs no async runtime and may start and end inside one.
+    ///
+    /// # Panics
+    ///
+    /// If this machine gives it no port or no thread.
+    #[must_use]
+    pub fn start() -> Self {
+        let schema = serde_json::from_str(FACTS.request).expect("build.rs wrote JSON");
+        let schema = jsonschema::draft4::options()
+            .build(&schema)
+            .expect("the document's schema is one");
+        let shared = Arc::new(Shared {
+            schema,
+            held: Mutex::default(),
+        });
+        let method = Method::from_bytes(OPERATION.method.as_bytes())
+            .ok()
+            .and_then(|method| MethodFilter::try_from(method).ok())
+            .expect("the document's method is one");
+        let router = Router::new()
+            .route(OPERATION.path, on(method, update))
+            .with_state(shared.clone());
+
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("the listener has an address");
+        listener.set_nonblocking(true).expect("a socket can wait");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::Builder::new().name("FakeSigmaMind".into());
+        let thread = thread
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime");
+                runtime.block_on(async {
+                    let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+                    tokio::select! {
+                        _ = stopped => {}
+                        _ = axum::serve(listener, router).into_future() => {}
+                    }
+                });
+            })
+            .expect("a thread");
+        Self {
+            shared,
+            url: format!("http://{address}"),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// Lets the server know a number, with these properties; one that it knew is replaced.
+    ///
+    /// # Panics
+    ///
+    /// Never: a phone number is always JSON.
+    pub fn insert(&self, number: &E164, phone: PhoneNumber) {
+        let Ok(Value::Object(properties)) = serde_json::to_value(phone) else {
+            unreachable!("a phone number is a JSON object");
+        };
+        self.held()
+            .numbers
+            .insert(number.as_str().to_owned(), properties);
+    }
+
+    /// What the server would answer about a number now; `None` if it does not know it.
+    #[must_use]
+    pub fn get(&self, number: &E164) -> Option<PhoneNumber> {
+        let properties = self.held().numbers.get(number.as_str())?.clone();
+        serde_json::from_value(properties.into()).ok()
+    }
+
+    /// Lets the server forget a number.
+    pub fn remove(&self, number: &E164) {
+        self.held().numbers.remove(number.as_str());
+    }
+
+    /// The updates that came, in their order, whatever they were answered.
+    ///
+    /// Requests that carry no update for an E.164 number are left out; the client sends none.
+    #[must_use]
+    pub fn received(&self) -> Vec<Received> {
+        self.held().received.clone()
+    }
+
+    /// Answers the next `times` requests with `status`, and applies nothing of them.
+    ///
+    /// Called again, it adds to what is still to come.
+    ///
+    /// # Panics
+    ///
+    /// If `status` is not one of 400 to 599.
+    pub fn fail_next(&self, times: usize, status: u16) {
+        let status = StatusCode::from_u16(status)
+            .ok()
+            .filter(|status| status.is_client_error() || status.is_server_error())
+            .expect("a status of 400 to 599");
+        let failures = std::iter::repeat_n(status, times);
+        self.held().failures.extend(failures);
+    }
+
+    /// Sends each answer this much later from now on; the update itself is applied at once.
+    pub fn delay(&self, delay: Duration) {
+        self.held().delay = delay;
+    }
+
+    /// A client with this server's URL and key, and else the default settings.
+    ///
+    /// # Panics
+    ///
+    /// If TLS cannot be set up, which every client does: under the feature `rustls-no-provider`,
+    /// when no provider is installed.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        client(&self.url)
+    }
+
+    /// The base URL, `http://127.0.0.1:` and the port.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The key that the server wants.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        KEY
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.shared.lock()
+    }
+}
+
+impl Drop for FakeSigmaMind {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for FakeSigmaMind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeSigmaMind")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The status and the body that a request gets.
+    fn answer(
+        &self,
+        held: &mut Held,
+        number: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Value, (StatusCode, String)> {
+        let refuse = |status, message: &str| Err((status, message.to_owned()));
+        if let Some(status) = held.failures.pop_front() {
+            return refuse(status, "the test asked for this failure");
+        }
+        if headers.get(API_KEY).is_none_or(|key| key != KEY) {
+            return refuse(StatusCode::UNAUTHORIZED, "the API key is missing or wrong");
+        }
+        if !is_json(headers) {
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return refuse(status, "the content type is not application/json");
+        }
+        let Ok(update) = serde_json::from_slice::<Value>(body) else {
+            return refuse(StatusCode::BAD_REQUEST, "the body is not JSON");
+        };
+        let problems: Vec<_> = self
+            .schema
+            .iter_errors(&update)
+            .map(|error| problem(&error))
+            .collect();
+        if !problems.is_empty() {
+            return refuse(StatusCode::UNPROCESSABLE_ENTITY, &problems.join("; "));
+        }
+        let Some(properties) = held.numbers.get_mut(number) else {
+            return refuse(
+                StatusCode::NOT_FOUND,
+                "there is no such number in this account",
+            );
+        };
+        for (sent, returned) in FACTS.returned {
+            match update.get(sent) {
+                None => {}
+                Some(Value::Null) => {
+                    properties.remove(*returned);
+                }
+                Some(value) => {
+                    properties.insert((*returned).to_owned(), value.clone());
+                }
+            }
+        }
+        Ok(properties.clone().into())
+    }
+}
+
+async fn update(
+    State(shared): State<Arc<Shared>>,
+    Path(number): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let (status, body, delay) = {
+        let mut held = shared.lock();
+        let (status, answer) = match shared.answer(&mut held, &number, &headers, &body) {
+            Ok(answer) => (StatusCode::OK, answer),
+            Err((status, message)) => (status, json!({ "message": message })),
+        };
+        if let Ok(number) = number.parse()
+            && let Ok(update) = serde_json::from_slice(&body)
+        {
+            held.received.push(Received {
+                number,
+                update,
+                status,
+            });
+        }
+        (status, answer, held.delay)
+    };
+    tokio::time::sleep(delay).await;
+    let json = [(CONTENT_TYPE, "application/json")];
+    (status, json, body.to_string()).into_response()
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = kind.and_then(|kind| kind.split(';').next());
+    essence.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// What is wrong and where, without the value, which may be a secret.
+fn problem(error: &jsonschema::ValidationError<'_>) -> String {
+    match error.instance_path().as_str().trim_start_matches('/') {
+        "" => error.masked_with("the body").to_string(),
+        place => error.masked_with(format!("`{place}`")).to_string(),
+    }
+}

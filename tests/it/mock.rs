@@ -1,0 +1,509 @@
+//! The servers that the crate gives to other people's tests.
+
+use std::{net::TcpStream, time::Duration};
+
+use serde_json::{Value, json};
+use sigmamind::{
+    Client, E164, PhoneNumber, PhoneNumberUpdate,
+    mock::{FakeSigmaMind, MockSigmaMind},
+    reqwest::{self, StatusCode},
+};
+use tokio::time::Instant;
+
+fn number() -> E164 {
+    "+14155552671".parse().unwrap()
+}
+
+fn documented() -> (PhoneNumberUpdate, PhoneNumber) {
+    (
+        serde_json::from_str(include_str!("../fixtures/request.json")).unwrap(),
+        serde_json::from_str(include_str!("../fixtures/response.json")).unwrap(),
+    )
+}
+
+/// A fake that knows the documented number.
+fn fake() -> FakeSigmaMind {
+    let fake = FakeSigmaMind::start();
+    fake.insert(&number(), documented().1);
+    fake
+}
+
+fn named(name: &str) -> PhoneNumberUpdate {
+    PhoneNumberUpdate::default().friendly_name(name)
+}
+
+/// What sends requests that the crate's client would not.
+pub fn http() -> reqwest::Client {
+    crate::server::http().build().unwrap()
+}
+
+/// Sends what the client would not, and returns the status and the message.
+async fn raw(
+    fake: &FakeSigmaMind,
+    change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+) -> (u16, String) {
+    let url = format!("{}/v1/phone-number/{}", fake.url(), number());
+    let request = http().patch(url).header("x-api-key", fake.key());
+    let response = change(request).send().await.unwrap();
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
+    (
+        status,
+        body["message"].as_str().unwrap_or_default().to_owned(),
+    )
+}
+
+fn is_open(url: &str) -> bool {
+    TcpStream::connect(url.trim_start_matches("http://")).is_ok()
+}
+
+mod fake {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_set_changes_and_the_rest_stays() {
+        let fake = fake();
+        let (update, before) = documented();
+
+        let answer = fake
+            .client()
+            .update_phone_number(&number(), &update)
+            .await
+            .unwrap();
+
+        assert_eq!(answer.status(), StatusCode::OK);
+        let expected = PhoneNumber::default()
+            .friendly_name("Support Line")
+            .inbound_agent_id("awTw7UKhOsLGiDbt")
+            .outbound_agent_id("awTw7UKhOsLGiDbt")
+            .termination_sip_uri("sip.telnyx.com") // `…Uri` in the request
+            .sip_phone_number(before.sip_phone_number.unwrap())
+            .provider(before.provider.unwrap())
+            .outbound_phone_number(before.outbound_phone_number.unwrap())
+            .active(true);
+        assert_eq!(*answer, expected);
+        assert_eq!(fake.get(&number()), Some(expected));
+    }
+
+    #[tokio::test]
+    async fn an_update_is_kept_for_the_next() {
+        let fake = fake();
+        let client = fake.client();
+        client
+            .update_phone_number(&number(), &named("first"))
+            .await
+            .unwrap();
+        let agent = PhoneNumberUpdate::default().inbound_agent_id("agent");
+        let answer = client.update_phone_number(&number(), &agent).await.unwrap();
+        assert_eq!(answer.friendly_name.as_deref(), Some("first"));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_key_gets_401_and_changes_nothing() {
+        let fake = fake();
+        let client = Client::builder()
+            .api_key("wrong")
+            .base_url(fake.url())
+            .build()
+            .unwrap();
+        let error = client
+            .update_phone_number(&number(), &named("new"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.status(), Some(StatusCode::UNAUTHORIZED));
+        assert_eq!(fake.get(&number()), Some(documented().1));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_number_gets_404() {
+        let fake = fake();
+        let other = "+14155552672".parse().unwrap();
+        let error = fake
+            .client()
+            .update_phone_number(&other, &named("new"))
+            .await
+            .unwrap_err();
+        assert!(error.is_not_found(), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_removed_number_gets_404() {
+        let fake = fake();
+        fake.remove(&number());
+        let error = fake
+            .client()
+            .update_phone_number(&number(), &named("new"))
+            .await
+            .unwrap_err();
+        assert!(error.is_not_found(), "{error}");
+        assert_eq!(fake.get(&number()), None);
+    }
+
+    #[tokio::test]
+    async fn a_property_of_a_wrong_type_gets_422_that_names_it_and_not_its_value() {
+        let fake = fake();
+        for name in serde_json::to_value(documented().0)
+            .unwrap()
+            .as_object()
+            .unwrap()
+            .keys()
+        {
+            let (status, message) = raw(&fake, |r| r.json(&json!({ name: 987_654 }))).await;
+            assert_eq!(status, 422, "{name}");
+            assert_eq!(message, format!("`{name}` is not of type \"string\""));
+        }
+        assert_eq!(fake.get(&number()), Some(documented().1));
+    }
+
+    #[tokio::test]
+    async fn null_gets_422_where_the_document_does_not_allow_it() {
+        let (status, message) = raw(&fake(), |r| r.json(&json!({ "friendlyName": null }))).await;
+        assert_eq!(
+            (status, &*message),
+            (422, "`friendlyName` is not of type \"string\"")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_no_object_gets_422() {
+        let (status, message) = raw(&fake(), |r| r.json(&json!(["friendlyName"]))).await;
+        assert_eq!(
+            (status, &*message),
+            (422, "the body is not of type \"object\"")
+        );
+    }
+
+    #[tokio::test]
+    async fn broken_json_gets_400() {
+        let json = |r: reqwest::RequestBuilder| r.header("content-type", "application/json");
+        assert_eq!(raw(&fake(), |r| json(r).body("{")).await.0, 400);
+        assert_eq!(raw(&fake(), json).await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn another_content_type_gets_415() {
+        assert_eq!(raw(&fake(), |r| r.body("{}")).await.0, 415);
+        let text = |r: reqwest::RequestBuilder| r.header("content-type", "text/plain").body("{}");
+        assert_eq!(raw(&fake(), text).await.0, 415);
+    }
+
+    #[tokio::test]
+    async fn a_content_type_with_a_charset_is_json() {
+        let json = |r: reqwest::RequestBuilder| {
+            r.header("content-type", "Application/JSON; charset=utf-8")
+                .body("{}")
+        };
+        assert_eq!(raw(&fake(), json).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn the_trunk_is_never_shown() {
+        let fake = fake();
+        let answer = raw(&fake, |r| r.json(&documented().0)).await;
+        assert_eq!(answer.0, 200);
+        let answer = fake
+            .client()
+            .update_phone_number(&number(), &documented().0)
+            .await
+            .unwrap();
+        let body = serde_json::to_string(&*answer).unwrap() + &format!("{:?}", fake.get(&number()));
+        for hidden in ["P@ssw0rd123", "sip_user_01", "Primary Trunk"] {
+            assert!(!body.contains(hidden), "{hidden} in {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_is_recorded_with_its_status_and_the_secret_hidden() {
+        let fake = fake();
+        let update = documented().0;
+        fake.fail_next(1, 403);
+        fake.client()
+            .update_phone_number(&number(), &update)
+            .await
+            .unwrap_err();
+        fake.client()
+            .update_phone_number(&number(), &update)
+            .await
+            .unwrap();
+
+        let received = fake.received();
+        let statuses: Vec<_> = received.iter().map(|r| r.status.as_u16()).collect();
+        assert_eq!(statuses, [403, 200]);
+        assert_eq!(
+            (&received[1].number, &received[1].update),
+            (&number(), &update)
+        );
+        let password = received[1].update.trunk_password.as_ref().unwrap();
+        assert_eq!(password.expose(), "P@ssw0rd123");
+        let debug = format!("{received:?} {fake:?}");
+        assert!(!debug.contains("P@ss"), "{debug}");
+    }
+
+    #[tokio::test]
+    async fn failures_are_used_up_and_the_client_tries_again() {
+        let fake = fake();
+        fake.fail_next(1, 503);
+        fake.fail_next(1, 429);
+        let answer = fake
+            .client()
+            .update_phone_number(&number(), &named("new"))
+            .await
+            .unwrap();
+        assert_eq!(answer.attempts(), 3);
+        let statuses: Vec<_> = fake.received().iter().map(|r| r.status.as_u16()).collect();
+        assert_eq!(statuses, [503, 429, 200]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_applies_nothing() {
+        let fake = fake();
+        fake.fail_next(1, 500);
+        let client = fake.client().with_max_retries(0);
+        let error = client
+            .update_phone_number(&number(), &named("new"))
+            .await
+            .unwrap_err();
+        assert!(error.is_server_error());
+        assert_eq!(fake.get(&number()), Some(documented().1));
+    }
+
+    #[test]
+    #[should_panic(expected = "a status of 400 to 599")]
+    fn a_success_is_no_failure() {
+        fake().fail_next(1, 200);
+    }
+
+    #[tokio::test]
+    async fn a_delayed_update_is_applied_although_the_call_timed_out() {
+        let fake = fake();
+        fake.delay(Duration::from_secs(60));
+        let client = fake.client().with_deadline(Duration::from_millis(300));
+        let error = client
+            .update_phone_number(&number(), &named("new"))
+            .await
+            .unwrap_err();
+        assert!(
+            error.is_timeout() && error.may_have_been_applied(),
+            "{error}"
+        );
+        assert_eq!(
+            fake.get(&number()).unwrap().friendly_name.as_deref(),
+            Some("new")
+        );
+        let start = Instant::now();
+        drop(fake);
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "the drop waited for the answer"
+        );
+    }
+
+    #[tokio::test]
+    async fn many_run_side_by_side() {
+        // More than httpmock has servers.
+        let fakes: Vec<_> = (0..40).map(|_| fake()).collect();
+        let names: Vec<_> = (0..40).map(|i| i.to_string()).collect();
+        for (fake, name) in fakes.iter().zip(&names) {
+            fake.client()
+                .update_phone_number(&number(), &named(name))
+                .await
+                .unwrap();
+        }
+        for (fake, name) in fakes.iter().zip(&names) {
+            assert_eq!(
+                fake.get(&number()).unwrap().friendly_name.as_ref(),
+                Some(name)
+            );
+            assert_eq!(fake.received().len(), 1);
+        }
+    }
+
+    #[test]
+    fn it_needs_no_runtime_and_ends_when_dropped() {
+        let fake = fake();
+        let url = fake.url().to_owned();
+        assert!(is_open(&url));
+        drop(fake);
+        assert!(!is_open(&url));
+    }
+
+    #[tokio::test]
+    async fn the_drop_ends_connections_in_use() {
+        let fake = fake();
+        let client = fake.client().with_max_retries(0);
+        client
+            .update_phone_number(&number(), &named("new"))
+            .await
+            .unwrap();
+        drop(fake); // on the client's runtime, whose connection is kept alive
+        let error = client
+            .update_phone_number(&number(), &named("new"))
+            .await
+            .unwrap_err();
+        assert!(error.is_connect() || error.is_retryable(), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn other_paths_and_methods_are_unknown() {
+        let fake = fake();
+        let http = super::http();
+        let status = async |method, path| {
+            let url = format!("{}{path}", fake.url());
+            http.request(method, url)
+                .send()
+                .await
+                .unwrap()
+                .status()
+                .as_u16()
+        };
+        assert_eq!(
+            status(reqwest::Method::PATCH, "/v1/phone-numbers/+14155552671").await,
+            404
+        );
+        assert_eq!(
+            status(reqwest::Method::GET, "/v1/phone-number/+14155552671").await,
+            405
+        );
+    }
+}
+
+mod expectations {
+    use super::*;
+
+    /// Whether an update gets the success that is expected under `when`.
+    async fn fits(
+        when: impl FnOnce(sigmamind::mock::UpdatePhoneNumberWhen),
+        number: &str,
+        update: &PhoneNumberUpdate,
+    ) -> bool {
+        let mock = MockSigmaMind::start();
+        let expected = mock.update_phone_number(|w, then| {
+            when(w);
+            then.ok(&PhoneNumber::default());
+        });
+        let number = number.parse().unwrap();
+        let outcome = mock.client().update_phone_number(&number, update).await;
+        assert_eq!(expected.calls() == 1, outcome.is_ok());
+        if let Err(error) = &outcome {
+            assert!(error.is_not_found(), "{error}");
+        }
+        outcome.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_number_fits_itself_alone() {
+        let when = |w: sigmamind::mock::UpdatePhoneNumberWhen| drop(w.phone_number(&number()));
+        assert!(fits(when, "+14155552671", &named("a")).await);
+        assert!(!fits(when, "+14155552672", &named("a")).await);
+        assert!(!fits(when, "+141555526711", &named("a")).await);
+    }
+
+    #[tokio::test]
+    async fn a_key_fits_itself_alone() {
+        let with = |key| move |w: sigmamind::mock::UpdatePhoneNumberWhen| drop(w.api_key(key));
+        let mock = MockSigmaMind::start();
+        assert!(fits(with(mock.key()), "+14155552671", &named("a")).await);
+        assert!(!fits(with("another"), "+14155552671", &named("a")).await);
+    }
+
+    #[tokio::test]
+    async fn a_whole_update_fits_itself_alone() {
+        let update = documented().0;
+        let when = |w: sigmamind::mock::UpdatePhoneNumberWhen| drop(w.body(&update));
+        assert!(fits(when, "+14155552671", &update).await);
+        assert!(!fits(when, "+14155552671", &named("Support Line")).await);
+        assert!(!fits(when, "+14155552671", &update.clone().friendly_name("other")).await);
+        assert!(
+            !fits(
+                when,
+                "+14155552671",
+                &update.clone().trunk_password("other")
+            )
+            .await
+        );
+    }
+
+    #[tokio::test]
+    async fn single_properties_fit_whatever_else_is_set() {
+        let part = named("Support Line").trunk_password("P@ssw0rd123");
+        let when = |w: sigmamind::mock::UpdatePhoneNumberWhen| drop(w.body_including(&part));
+        assert!(fits(when, "+14155552671", &part).await);
+        assert!(fits(when, "+14155552671", &documented().0).await);
+        assert!(!fits(when, "+14155552671", &named("Support Line")).await);
+        assert!(!fits(when, "+14155552671", &part.clone().friendly_name("other")).await);
+    }
+
+    #[tokio::test]
+    async fn the_answer_is_the_value_given() {
+        let mock = MockSigmaMind::start();
+        let phone = documented().1;
+        mock.update_phone_number(|_, then| drop(then.ok(&phone).header("x-request-id", "7")));
+        let answer = mock
+            .client()
+            .update_phone_number(&number(), &named("a"))
+            .await
+            .unwrap();
+        assert_eq!((&*answer, answer.request_id()), (&phone, Some("7")));
+    }
+
+    #[tokio::test]
+    async fn any_status_and_body_can_be_answered() {
+        let mock = MockSigmaMind::start();
+        let refused = |_, then: sigmamind::mock::UpdatePhoneNumberThen| {
+            drop(
+                then.status(418)
+                    .body(r#"{"message": "short and stout"}"#)
+                    .header("a", "b"),
+            );
+        };
+        mock.update_phone_number(refused);
+        let error = mock
+            .client()
+            .update_phone_number(&number(), &named("a"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.status().unwrap(), 418);
+        assert_eq!(error.message(), Some("short and stout"));
+        assert_eq!(error.headers()["a"], "b");
+
+        let mock = MockSigmaMind::start();
+        mock.update_phone_number(|_, then| drop(then.status(200).body([0xff, 0x00])));
+        let error = mock
+            .client()
+            .update_phone_number(&number(), &named("a"))
+            .await
+            .unwrap_err();
+        assert!(error.is_decode());
+        assert_eq!(error.body(), [0xff, 0x00]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_can_be_late() {
+        let mock = MockSigmaMind::start();
+        mock.update_phone_number(|_, then| {
+            then.ok(&PhoneNumber::default())
+                .delay(Duration::from_secs(5));
+        });
+        let client = mock.client().with_deadline(Duration::from_millis(300));
+        let error = client
+            .update_phone_number(&number(), &named("a"))
+            .await
+            .unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+    }
+
+    #[tokio::test]
+    async fn failures_come_first_and_then_success() {
+        let mock = MockSigmaMind::start();
+        let failing = mock.update_phone_number(|_, then| drop(then.status(503).times(2)));
+        let working = mock.update_phone_number(|_, then| drop(then.ok(&PhoneNumber::default())));
+        let answer = mock
+            .client()
+            .update_phone_number(&number(), &named("a"))
+            .await
+            .unwrap();
+        assert_eq!(answer.attempts(), 3);
+        failing.assert_calls(2);
+        working.assert_calls(1);
+    }
+}

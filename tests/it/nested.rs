@@ -1,0 +1,129 @@
+//! Builds of the crate from other documents, by cargo, as a program that depends on it has them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+const CRATE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Where it all lives: in one target directory, so that the dependencies are built once.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("nested")
+}
+
+/// The crate's document, changed.
+pub fn revised(edit: impl FnOnce(&mut Value)) -> String {
+    let mut document = serde_saphyr::from_str(include_str!("../../openapi.yaml")).unwrap();
+    edit(&mut document);
+    serde_json::to_string_pretty(&document).unwrap() // JSON is YAML
+}
+
+/// A program that depends on the crate, and the document that the crate is generated from.
+pub struct Program {
+    folder: PathBuf,
+    pub document: PathBuf,
+}
+
+impl Program {
+    pub fn new(name: &str, document: &str, source: &str) -> Self {
+        Self::on(Path::new(CRATE), name, document, source)
+    }
+
+    /// A copy of the crate, for a test that changes it; its client has this method as well.
+    pub fn copy_of_the_crate(name: &str, method: &str) -> PathBuf {
+        let copy = root().join(name);
+        let place = "    /// The generated client, ready for one attempt.\n";
+        for folder in ["", "build", "src"] {
+            for entry in fs::read_dir(Path::new(CRATE).join(folder)).unwrap() {
+                let file = entry.unwrap().path();
+                if !file.is_file() {
+                    continue;
+                }
+                let mut text = fs::read_to_string(&file).unwrap();
+                if file.ends_with("src/client.rs") {
+                    assert!(text.contains(place), "src/client.rs has {place}");
+                    text = text.replace(place, &format!("{method}{place}"));
+                }
+                write(&copy.join(file.strip_prefix(CRATE).unwrap()), &text);
+            }
+        }
+        copy
+    }
+
+    pub fn on(krate: &Path, name: &str, document: &str, source: &str) -> Self {
+        let folder = root().join(name);
+        let manifest = format!(
+            r#"[package]
+name = "{name}"
+edition = "2024"
+
+[workspace]
+
+[dependencies]
+serde_json = "1"
+sigmamind = {{ path = "{}", default-features = false, features = ["rustls", "schemars"] }}
+tokio = {{ version = "1", features = ["rt"] }}
+
+[profile.dev]
+debug = false
+"#,
+            krate.display()
+        );
+        write(&folder.join("Cargo.toml"), &manifest);
+        write(&folder.join("src/main.rs"), source);
+        write(
+            &folder.join("src/program.rs"),
+            include_str!("regenerate/program.rs"),
+        );
+        let lock = fs::read_to_string(Path::new(CRATE).join("Cargo.lock")).unwrap();
+        fs::write(folder.join("Cargo.lock"), lock).unwrap();
+        let file = folder.join("openapi.yaml");
+        write(&file, document);
+        Self {
+            folder,
+            document: file,
+        }
+    }
+
+    pub fn cargo(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO"))
+            .args(arguments)
+            .args(["--offline", "--quiet"])
+            .current_dir(&self.folder)
+            .env("CARGO_TARGET_DIR", root().join("target"))
+            .env("CARGO_INCREMENTAL", "0")
+            .env("SIGMAMIND_OPENAPI", &self.document)
+            .output()
+            .unwrap()
+    }
+
+    /// Builds the program without a warning and runs it to a success.
+    pub fn run(&self) {
+        let output = self.cargo(&["run"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.is_empty(), "{text}");
+    }
+
+    /// The compiler's or the build script's errors; the build must fail.
+    pub fn errors(&self) -> Vec<String> {
+        let output = self.cargo(&["build"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "the build succeeded");
+        assert!(!text.contains("panicked"), "{text}");
+        let errors = text.lines().filter(|line| line.starts_with("error"));
+        errors.map(ToOwned::to_owned).collect()
+    }
+}
+
+/// Leaves a file alone that has this text, so that cargo does not build it again.
+fn write(file: &Path, text: &str) {
+    if fs::read_to_string(file).is_ok_and(|known| known == text) {
+        return;
+    }
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, text).unwrap();
+}

@@ -1,0 +1,266 @@
+//! No secret in any text that the crate can produce.
+
+use std::{
+    fmt::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use sigmamind::{Client, Error, PhoneNumberUpdate, reqwest};
+
+use crate::{
+    capture::capture,
+    server::{
+        KEY, NUMBER, PASSWORD, SUCCESS, Server, Step, USERNAME, call, causes, head, http, quick,
+        update,
+    },
+};
+
+/// The number without its `+`, which may be escaped, and the parts of the password between
+/// characters that may be.
+const SECRETS: [&str; 6] = [KEY, "4155552671", "Tr0nk", "P@ss", "w0rd", USERNAME];
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// Panics if the text has a secret in it.
+fn assert_clean(what: &str, text: &str) {
+    assert!(!text.is_empty(), "{what} is empty");
+    for secret in SECRETS {
+        assert!(!text.contains(secret), "{what} shows {secret}: {text}");
+    }
+}
+
+/// Every text that an error has for those who do not ask for the raw answer.
+fn texts(error: &Error) -> String {
+    let mut texts = format!("{error}\n{error:?}\n{error:#?}\n{:?}\n", error.message());
+    for cause in causes(error) {
+        writeln!(texts, "{cause}\n{cause:?}\n{cause:#?}").unwrap();
+    }
+    texts
+}
+
+/// What the server says of a request whose every secret it repeats, in several ways.
+fn echo() -> String {
+    format!(
+        "key {KEY}, password {PASSWORD}, number {NUMBER} or {}",
+        &NUMBER[1..]
+    )
+}
+
+fn steps() -> Vec<(&'static str, Step)> {
+    let echo = echo();
+    let json = serde_json::json!({ "message": echo }).to_string();
+    let quoted = serde_json::to_string(&update()).unwrap();
+    let nested = serde_json::json!({ "error": { "message": format!("refused: {quoted}") } });
+    let number = serde_json::json!({ "active": NUMBER, "friendlyName": KEY });
+    let key = format!(r#"{{"friendlyName": "{KEY}", "active": "x, expected {KEY}"}}"#);
+    vec![
+        ("JSON", Step::answer(400, &[], &json)),
+        ("JSON, to be tried again", Step::answer(503, &[], &json)),
+        ("text", Step::answer(400, &[], &echo)),
+        (
+            "a quoted request",
+            Step::answer(400, &[], nested.to_string().replace(USERNAME, "-")),
+        ),
+        ("an accepted update", Step::answer(202, &[], &echo)),
+        (
+            "a success that is none",
+            Step::answer(200, &[], json.replace("message", "active")),
+        ),
+        (
+            "a number for a bool",
+            Step::answer(200, &[], number.to_string()),
+        ),
+        ("a key for a bool", Step::answer(200, &[], key)),
+        (
+            "a string alone",
+            Step::answer(200, &[], format!("{NUMBER:?}")),
+        ),
+        (
+            "a long success",
+            Step::answer(200, &[], echo.repeat(1 << 15)),
+        ),
+        (
+            "a redirect",
+            Step::answer(
+                307,
+                &[("location", &format!("http://{}.test/{KEY}", &NUMBER[1..]))],
+                "",
+            ),
+        ),
+        (
+            "a header",
+            Step::answer(400, &[("x-echo", &format!("{KEY} {NUMBER}"))], ""),
+        ),
+        (
+            "a broken answer",
+            Step::send([head(200, &[("content-length", "999")]), echo.into()].concat()).close(),
+        ),
+        (
+            "no HTTP",
+            Step::send(format!("{KEY} {NUMBER} {USERNAME}\r\n\r\n")).close(),
+        ),
+        (
+            "a bad chunk",
+            Step::send(
+                [
+                    head(200, &[("transfer-encoding", "chunked")]),
+                    NUMBER.into(),
+                ]
+                .concat(),
+            )
+            .close(),
+        ),
+        ("reset", Step::silent().reset()),
+        ("closed", Step::silent().unread().close()),
+        ("silent", Step::silent()),
+    ]
+}
+
+#[test]
+fn errors_show_no_secret() {
+    quick(async {
+        for (case, step) in steps() {
+            let server = Server::start([step.clone(), step.clone(), step]).await;
+            let error = call(&server.client().with_deadline(SOON))
+                .await
+                .expect_err(case);
+            assert_clean(case, &texts(&error));
+        }
+        let nobody = Server::start([]).await.address;
+        for (case, url) in [
+            ("TLS to a server without it", format!("https://{nobody}")),
+            ("no server", "http://127.0.0.1:1".into()),
+        ] {
+            let client = Client::builder().api_key(KEY).base_url(url).max_retries(0);
+            let error = call(&client.build().unwrap()).await.expect_err(case);
+            assert_clean(case, &texts(&error));
+        }
+    });
+}
+
+#[test]
+fn an_echo_is_blanked() {
+    quick(async {
+        let server = Server::start([Step::answer(400, &[], echo())]).await;
+        let error = call(&server.client()).await.unwrap_err();
+        assert_eq!(
+            error.message(),
+            Some("key [hidden], password [hidden], number +[hidden] or [hidden]")
+        );
+        assert_eq!(
+            error.body(),
+            echo().as_bytes(),
+            "the raw answer is as it came"
+        );
+    });
+}
+
+#[test]
+fn a_secret_is_blanked_before_a_message_is_cut() {
+    quick(async {
+        // The cut, at 500 characters, goes through the key.
+        let body = format!("{}{KEY}", "x".repeat(495));
+        let server = Server::start([Step::answer(400, &[], body)]).await;
+        let error = call(&server.client()).await.unwrap_err();
+        let end = error.message().map(|message| &message[495..]);
+        assert_eq!(end, Some("[hidd"));
+    });
+}
+
+#[test]
+fn a_secret_within_another_does_not_save_the_rest() {
+    quick(async {
+        let password = format!("my-{KEY}-pass");
+        let server = Server::start([Step::answer(400, &[], &password)]).await;
+        let update = PhoneNumberUpdate::default().trunk_password(password);
+        let number = NUMBER.parse().unwrap();
+        let call = server.client();
+        let error = call
+            .update_phone_number(&number, &update)
+            .await
+            .unwrap_err();
+        assert_eq!(error.message(), Some("[hidden]"));
+    });
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    quick(async {
+        let server = Server::start([Step::answer(200, &[("x-echo", KEY)], SUCCESS)]).await;
+        let update = update().termination_sip_uri(format!("sip:{USERNAME}@{NUMBER}.test"));
+        let phone = call(&server.client()).await.unwrap();
+        let cases = [
+            ("the builder", format!("{0:?} {0:#?}", server.builder())),
+            ("the client", format!("{0:?} {0:#?}", server.client())),
+            ("the update", format!("{update:?} {update:#?}")),
+            ("the response", format!("{phone:?} {phone:#?}")),
+            (
+                "the phone number",
+                format!("{0:?} {0:#?}", phone.into_inner()),
+            ),
+        ];
+        for (what, text) in cases {
+            assert_clean(what, &text);
+        }
+    });
+}
+
+#[test]
+fn a_refused_key_is_not_repeated() {
+    for end in ["\n", "\r\n", " ", "\t", "\0", "\u{7f}", "é", "\u{200b}"] {
+        for key in [
+            format!("{KEY}{end}"),
+            format!("{end}{KEY}"),
+            format!("{KEY}{end}{KEY}"),
+        ] {
+            let error = Client::new(&*key).expect_err("a key that is no header value");
+            assert!(error.is_invalid_input(), "{end:?}");
+            assert_clean("the error", &texts(&error));
+            let builder = Client::builder().api_key(key);
+            assert_clean("the builder", &format!("{builder:?}"));
+        }
+    }
+    let error = Client::new("").expect_err("an empty key");
+    assert_eq!(
+        error.to_string(),
+        "invalid input: the API key is empty; give the key from SigmaMind's settings"
+    );
+}
+
+#[test]
+fn a_panic_shows_no_secret() {
+    quick(async {
+        let server = Server::start([Step::answer(400, &[], echo())]).await;
+        let outcome = call(&server.client()).await;
+        let panic = catch_unwind(AssertUnwindSafe(|| outcome.unwrap())).unwrap_err();
+        assert_clean("the panic", panic.downcast_ref::<String>().unwrap());
+    });
+}
+
+#[test]
+fn the_most_detailed_log_shows_no_secret() {
+    let logged = capture(|| {
+        quick(async {
+            for (_, step) in steps() {
+                let server = Server::start([step]).await;
+                let _ = call(&server.client().with_deadline(SOON)).await;
+            }
+            // A proxy makes reqwest say more.
+            let proxy = Server::start([]).await;
+            let http = http().proxy(reqwest::Proxy::http(proxy.url()).unwrap());
+            let client = proxy.builder().http_client(http.build().unwrap());
+            call(&client.build().unwrap()).await.unwrap();
+        });
+    });
+    for source in [
+        "reqwest::connect",
+        "hyper_util::client",
+        "sigmamind::retry",
+        "attempt failed",
+        "intercepts",
+    ] {
+        assert!(logged.text.contains(source), "nothing of {source}");
+    }
+    assert_clean("the log", &logged.text);
+}

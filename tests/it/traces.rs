@@ -1,0 +1,124 @@
+//! The span of a call and the events of its attempts, as a subscriber gets them.
+
+use std::time::Duration;
+
+use crate::{
+    capture::{Captured, Fields, capture},
+    server::{Server, Step, call, quick},
+};
+
+/// What a call that meets these steps leaves behind.
+fn record(steps: Vec<Step>) -> Captured {
+    capture(|| {
+        quick(async {
+            let server = Server::start(steps).await;
+            let client = server.client().with_timeout(Duration::from_secs(2));
+            let _ = call(&client).await;
+        });
+    })
+}
+
+fn fields(pairs: &[(&'static str, &str)]) -> Fields {
+    pairs
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect()
+}
+
+fn span(outcome: &[(&'static str, &str)]) -> Fields {
+    let constant = [
+        ("otel.kind", "client"),
+        ("http.request.method", "PATCH"),
+        ("url.template", "/v1/phone-number/{phoneNumber}"),
+        ("server.address", "127.0.0.1"),
+    ];
+    fields(&[&constant, outcome].concat())
+}
+
+fn failed(resend_count: &str, error_type: &str, status: Option<&str>) -> (Fields, usize) {
+    let mut event = fields(&[
+        ("message", "attempt failed"),
+        ("http.request.resend_count", resend_count),
+        ("error.type", error_type),
+    ]);
+    event.extend(fields(
+        &status.map_or(vec![], |s| vec![("http.response.status_code", s)]),
+    ));
+    (event, 1)
+}
+
+#[test]
+fn a_call_is_a_span_and_an_attempt_an_event() {
+    let recorded = record(vec![Step::status(503), Step::silent().reset()]);
+    // The failures on the way are the events'; the call itself has none.
+    assert_eq!(
+        recorded.spans,
+        [span(&[
+            ("http.request.resend_count", "2"),
+            ("http.response.status_code", "200")
+        ])]
+    );
+    let succeeded = fields(&[
+        ("message", "attempt succeeded"),
+        ("http.request.resend_count", "2"),
+        ("http.response.status_code", "200"),
+    ]);
+    assert_eq!(
+        recorded.events,
+        [
+            failed("0", "503", Some("503")),
+            failed("1", "transport", None),
+            (succeeded, 1)
+        ]
+    );
+}
+
+#[test]
+fn a_failed_call_has_its_last_error() {
+    let cases = [
+        (vec![Step::status(404)], "0", "404", Some("404")),
+        (
+            vec![Step::status(503), Step::status(401)],
+            "1",
+            "401",
+            Some("401"),
+        ),
+        (
+            vec![Step::answer(200, &[], "OK")],
+            "0",
+            "decode",
+            Some("200"),
+        ),
+        (
+            vec![
+                Step::status(500),
+                Step::silent().close(),
+                Step::silent().close(),
+            ],
+            "2",
+            "transport",
+            None,
+        ),
+        (
+            vec![Step::silent(), Step::silent(), Step::silent()],
+            "2",
+            "timeout",
+            None,
+        ),
+    ];
+    for (steps, resend_count, error_type, status) in cases {
+        let attempts = steps.len();
+        let recorded = record(steps);
+        let mut outcome = vec![
+            ("http.request.resend_count", resend_count),
+            ("error.type", error_type),
+        ];
+        outcome.extend(status.map(|status| ("http.response.status_code", status)));
+        assert_eq!(recorded.spans, [span(&outcome)]);
+        assert_eq!(recorded.events.len(), attempts, "{error_type}");
+        assert_eq!(
+            recorded.events.last(),
+            Some(&failed(resend_count, error_type, status))
+        );
+    }
+}
