@@ -6,9 +6,12 @@
 //!
 //! - what is reported as done was done, and the answer is the one to this update;
 //! - what was done and is reported as failed says that it may have been applied;
-//! - memory does not grow with the number of calls.
+//! - memory does not grow with the number of calls: what is allocated when all is still is the same
+//!   after a tenth of the calls and after all of them. The resident size is printed too; it has the
+//!   allocator's fragmentation in it.
 
 use std::{
+    alloc::System,
     collections::BTreeMap,
     env,
     error::Error,
@@ -24,10 +27,11 @@ use std::{
 use fastrand::Rng;
 use sigmamind::{Client, E164, PhoneNumber, PhoneNumberUpdate, Response};
 use sigmamind_benches::{KEY, NUMBER, http::read_request};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 const AT_A_TIME: usize = 64;
@@ -35,11 +39,18 @@ const AT_A_TIME: usize = 64;
 const FAULTS: u8 = 12;
 const TIMEOUT: Duration = Duration::from_millis(300);
 const DEADLINE: Duration = Duration::from_secs(5);
+/// The server closes a connection that is not used for so long.
+const IDLE: Duration = Duration::from_secs(1);
+/// After so long, what the last requests set off has ended, and no connection is left.
+const STILL: Duration = Duration::from_secs(2);
 /// So many requests are answered without an end first: what takes the most memory has then
 /// happened to every caller at once, and nothing later can excuse a growth.
 const WORST_FIRST: usize = 8 * AT_A_TIME;
-/// For fragmentation, memory may still grow by this factor after a tenth of the calls.
-const GROWTH: f64 = 1.1;
+/// So much more may be allocated at the end, in bytes.
+const GROWTH: usize = 64 << 10;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -63,16 +74,18 @@ async fn main() -> Result<ExitCode, Failure> {
     tokio::spawn(serve(listener, log.clone(), Rng::with_seed(seed)));
 
     let start = Instant::now();
-    let callers: Vec<_> = (0..AT_A_TIME)
-        .map(|_| tokio::spawn(make_calls(client.clone(), log.clone())))
-        .collect();
-    for caller in callers {
-        caller.await??;
+    let mut memory = Vec::new();
+    for end in [calls / 10, calls] {
+        let callers: Vec<_> = (0..AT_A_TIME)
+            .map(|_| tokio::spawn(make_calls(client.clone(), log.clone(), end)))
+            .collect();
+        for caller in callers {
+            caller.await??;
+        }
+        sleep(STILL).await;
+        memory.push(Memory::now()?);
     }
-    let time = start.elapsed();
-    let memory = Memory::now()?;
-    sleep(2 * TIMEOUT).await; // what the last requests may still do
-    Ok(if log.print(time, &memory) {
+    Ok(if log.print(start.elapsed(), &memory) {
         println!("every promise was kept");
         ExitCode::SUCCESS
     } else {
@@ -80,22 +93,17 @@ async fn main() -> Result<ExitCode, Failure> {
     })
 }
 
-/// Takes the next call until there is none.
-async fn make_calls(client: Client, log: Arc<Log>) -> Result<(), Failure> {
+/// Takes the next call, up to the one before `end`.
+async fn make_calls(client: Client, log: Arc<Log>, end: usize) -> Result<(), Failure> {
     let number: E164 = NUMBER.parse()?;
-    loop {
-        let call = log.next.fetch_add(1, SeqCst);
-        if call >= log.calls.len() {
-            return Ok(());
-        }
-        if call == log.calls.len() / 10 {
-            *log.tenth.lock().unwrap_or_else(PoisonError::into_inner) = Some(Memory::now()?);
-        }
+    let next = |call| (call < end).then_some(call + 1);
+    while let Ok(call) = log.next.fetch_update(SeqCst, SeqCst, next) {
         let label = label(call);
         let update = PhoneNumberUpdate::default().friendly_name(&*label);
         let outcome = client.update_phone_number(&number, &update).await;
         log.take(call, &label, outcome);
     }
+    Ok(())
 }
 
 /// Names the call; the server finds it in the update and repeats it in its answer.
@@ -135,8 +143,6 @@ struct Log {
     requests: AtomicUsize,
     faults: Mutex<BTreeMap<&'static str, usize>>,
     errors: Mutex<BTreeMap<String, usize>>,
-    /// The memory when a tenth of the calls were made.
-    tenth: Mutex<Option<Memory>>,
 }
 
 impl Log {
@@ -148,7 +154,6 @@ impl Log {
             requests: AtomicUsize::default(),
             faults: Mutex::default(),
             errors: Mutex::default(),
-            tenth: Mutex::default(),
         }
     }
 
@@ -178,7 +183,7 @@ impl Log {
     }
 
     /// Says whether every promise was kept.
-    fn print(&self, time: Duration, memory: &Memory) -> bool {
+    fn print(&self, time: Duration, memory: &[Memory]) -> bool {
         let number = |test: &dyn Fn(&Call) -> bool| self.calls.iter().filter(|c| test(c)).count();
         let reported = number(&|c| c.is(Call::REPORTED));
         let failed = self.calls.len() - reported;
@@ -207,15 +212,23 @@ impl Log {
         println!("  of these flagged, not applied             {needless}");
         print_counts("errors", &self.errors);
         print_counts("faults", &self.faults);
-        let tenth = self.tenth.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut grown = false;
-        if let Some(tenth) = &*tenth {
-            let (now, peak) = (tenth.now, tenth.peak);
-            println!("\nmemory after 10 % of the calls               {now} KiB, peak {peak} KiB");
-            grown = f64::from(memory.peak) > f64::from(tenth.peak) * GROWTH;
+        println!("\nmemory, KiB        allocated   resident       peak");
+        for (
+            part,
+            Memory {
+                allocated,
+                now,
+                peak,
+            },
+        ) in ["10 %", "100 %"].iter().zip(memory)
+        {
+            let allocated = allocated >> 10;
+            println!("after {part:>5} {allocated:16} {now:10} {peak:10}");
         }
-        let (now, peak) = (memory.now, memory.peak);
-        println!("memory after all (must be about the same)    {now} KiB, peak {peak} KiB");
+        let grown = memory[1].allocated > memory[0].allocated + GROWTH;
+        if grown {
+            println!("the calls have left something allocated");
+        }
         lost + mixed_up + unflagged == 0 && !grown
     }
 }
@@ -248,9 +261,13 @@ fn kind(error: &sigmamind::Error) -> String {
     kind.to_owned()
 }
 
-/// This process's memory, server included, in KiB.
+/// This process's memory, server included.
 struct Memory {
+    /// In bytes.
+    allocated: usize,
+    /// Resident, in KiB.
     now: u32,
+    /// The most that was ever resident, in KiB.
     peak: u32,
 }
 
@@ -261,7 +278,13 @@ impl Memory {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().next()?.parse().ok()
         };
+        let Stats {
+            bytes_allocated,
+            bytes_deallocated,
+            ..
+        } = ALLOCATOR.stats();
         Ok(Self {
+            allocated: bytes_allocated.saturating_sub(bytes_deallocated),
             now: read("VmRSS:").unwrap_or_default(),
             peak: read("VmHWM:").unwrap_or_default(),
         })
@@ -369,7 +392,7 @@ async fn answer_all(mut stream: TcpStream, log: Arc<Log>, mut rng: Rng) -> io::R
             }
             return Ok(());
         }
-        let Some(start) = read_request(&mut stream, &mut buffer).await? else {
+        let Some(start) = timeout(IDLE, read_request(&mut stream, &mut buffer)).await?? else {
             return Ok(());
         };
         log.requests.fetch_add(1, SeqCst);

@@ -28,9 +28,10 @@ pub trait Contender {
     fn run(&mut self, callers: usize, calls: usize) -> Result<()>;
 }
 
-type Start = fn(&str) -> Result<Box<dyn Contender>>;
+/// Starts a contender on the server at this origin.
+pub type Start = fn(&str) -> Result<Box<dyn Contender>>;
 
-/// By name; the first is what the others are compared with.
+/// With the first, the others are compared.
 pub const ALL: [(&str, Start); 5] = [
     ("hand-written reqwest", Tasks::<Reqwest>::start),
     ("sigmamind, all defaults", Tasks::<Sigmamind>::start),
@@ -134,12 +135,8 @@ impl Update {
 /// The answer as one would write it by hand.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(
-    dead_code,
-    clippy::struct_field_names,
-    reason = "to read the documented answer is what is measured"
-)]
-struct Number {
+#[allow(dead_code, reason = "reading an answer is what is measured")]
+struct Details {
     sip_phone_number: Option<String>,
     provider: Option<Provider>,
     inbound_agent_id: Option<String>,
@@ -188,7 +185,7 @@ impl Caller for Reqwest {
             .send()
             .await?
             .error_for_status()?;
-        Ok(response.json::<Number>().await?.friendly_name)
+        Ok(response.json::<Details>().await?.friendly_name)
     }
 }
 
@@ -290,7 +287,7 @@ impl Caller for Hyper {
             return Err(response.status().as_str().into());
         }
         let body = response.into_body().collect().await?.to_bytes();
-        Ok(serde_json::from_slice::<Number>(&body)?.friendly_name)
+        Ok(serde_json::from_slice::<Details>(&body)?.friendly_name)
     }
 }
 
@@ -314,7 +311,7 @@ impl Threads {
 
     fn calls(&self, calls: usize) -> Result<()> {
         for _ in 0..calls {
-            let number: Number = self
+            let number: Details = self
                 .agent
                 .patch(&self.url)
                 .header("X-API-Key", KEY)
