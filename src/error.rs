@@ -329,7 +329,6 @@ impl fmt::Debug for Error {
             .field("kind", kind)
             .field("status", status)
             .field("message", message)
-            .field("request_id", &self.request_id())
             .field("attempts", attempts)
             .field("may_have_been_applied", may_have_been_applied)
             .field("source", &source.as_ref().map(ToString::to_string))

@@ -66,7 +66,6 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Response<T> {
         f.debug_struct("Response")
             .field("value", &self.value)
             .field("status", &self.status)
-            .field("request_id", &self.request_id())
             .field("attempts", &self.attempts)
             .finish_non_exhaustive()
     }
