@@ -70,8 +70,9 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
     Ok(prettyplease::unparse(&file).replace(LOGGABLE, ""))
 }
 
-/// Takes out the generator's own header, since the API documents none of that name, and has each
-/// operation put its path on the base URL, which is parsed once. Returns how many were found.
+/// Takes out the generator's own header, since the API documents none of that name, with the room
+/// that was made for it, and has each operation put its path on the base URL, which is parsed once.
+/// Returns how many were found.
 fn finish_calls(items: &mut [Item]) -> usize {
     let methods = items.iter_mut().filter_map(|item| match item {
         Item::Impl(item) if item.trait_.is_none() => Some(&mut item.items),
@@ -90,12 +91,17 @@ fn finish_calls(items: &mut [Item]) -> usize {
         });
         let headers = before - statements.len();
         for statement in statements {
-            if let Stmt::Local(local) = statement
-                && let Some(path) = &mut local.init
-                && mentions(&path.expr, &format_ident!("baseurl"))
-            {
-                let text = &path.expr;
-                *path.expr = parse_quote!(self.inner.url(#text));
+            let Stmt::Local(local) = statement else {
+                continue;
+            };
+            let Some(value) = &mut local.init else {
+                continue;
+            };
+            if mentions(&value.expr, &format_ident!("with_capacity")) {
+                *value.expr = parse_quote!(::reqwest::header::HeaderMap::new());
+            } else if mentions(&value.expr, &format_ident!("baseurl")) {
+                let path = &value.expr;
+                *value.expr = parse_quote!(self.inner.url(#path));
                 found += headers;
             }
         }
