@@ -6,7 +6,7 @@ fn main() {
     let document = "../openapi.yaml";
     println!("cargo::rerun-if-changed={document}");
     let text = fs::read_to_string(document).expect("the document can be read");
-    let document: openapiv3::OpenAPI = serde_saphyr::from_str(&text).expect("it is OpenAPI");
+    let document: openapiv3::OpenAPI = yaml_serde::from_str(&text).expect("it is OpenAPI");
     let tokens = progenitor::Generator::default()
         .generate_tokens(&document)
         .expect("progenitor supports it");

@@ -4,7 +4,10 @@
 //! the schemas): string limits, nullability, formats, error responses. It comes back as a Rust
 //! type of this crate (`x-rust-type`) or as a fact about the operation.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+};
 
 use heck::ToSnakeCase;
 use serde_json::Value;
@@ -56,14 +59,22 @@ pub struct Limit {
     pub one_of: Vec<String>,
 }
 
+/// Through YAML's own type, which refuses a key that is given twice.
+fn yaml(text: &str) -> Result<Value, Box<dyn Error>> {
+    let mut document: yaml_serde::Value = yaml_serde::from_str(text)?;
+    document.apply_merge()?;
+    Ok(serde_json::to_value(document)?)
+}
+
 impl Document {
     pub fn parse(text: &str) -> Result<Self, Failure> {
         const SYNTAX: &str = "parse the document";
-        let mut root: Value = serde_saphyr::from_str(text).map_err(|e| {
-            let reason = e.without_snippet().to_string();
-            // An option of the parser's own interface, of no use to the reader.
-            let reason = reason.replace(", set DuplicateKeyPolicy in Options if acceptable", "");
-            Failure::new(SYNTAX, reason, "Correct the YAML at the place named.")
+        let mut root = yaml(text).map_err(|e| {
+            Failure::new(
+                SYNTAX,
+                e.to_string(),
+                "Correct the YAML at the place named.",
+            )
         })?;
         if !root.is_object() {
             let empty = root.is_null();

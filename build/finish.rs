@@ -7,8 +7,8 @@ use heck::ToShoutySnakeCase;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use syn::{
-    Attribute, Field, Fields, FnArg, ImplItem, Item, ItemEnum, ItemImpl, ItemStruct, Meta, Stmt,
-    Type, parse_quote,
+    Attribute, Field, Fields, FnArg, GenericArgument, ImplItem, Item, ItemEnum, ItemStruct, Meta,
+    PathArguments, Stmt, Type, parse_quote,
 };
 
 use crate::{
@@ -231,10 +231,6 @@ fn finish_struct(item: &mut ItemStruct, loggable: &[syn::Ident]) -> syn::File {
             }
         };
     }
-    item.attrs
-        .push(parse_quote!(#[derive(::derive_setters::Setters)]));
-    item.attrs
-        .push(parse_quote!(#[setters(into, strip_option)]));
     item.attrs.push(parse_quote!(#[non_exhaustive]));
     let shown: Vec<_> = item
         .fields
@@ -242,9 +238,10 @@ fn finish_struct(item: &mut ItemStruct, loggable: &[syn::Ident]) -> syn::File {
         .map(|f| finish_field(f, loggable))
         .collect();
     let constructor = constructor(item);
+    let setters = item.fields.iter().map(setter);
     let name = &item.ident;
     parse_quote! {
-        #constructor
+        impl #name { #constructor #(#setters)* }
         impl ::std::fmt::Debug for #name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(#title) #(#shown)* .finish()
@@ -254,28 +251,44 @@ fn finish_struct(item: &mut ItemStruct, loggable: &[syn::Ident]) -> syn::File {
 }
 
 /// A way to make a value that has no `Default`, because some of its properties are required.
-fn constructor(item: &ItemStruct) -> Option<ItemImpl> {
-    let is_optional = |field: &&Field| is_option(&field.ty) || has_serde_default(&field.attrs);
+fn constructor(item: &ItemStruct) -> Option<TokenStream> {
+    let is_optional =
+        |field: &&Field| inside_option(&field.ty).is_some() || has_serde_default(&field.attrs);
     let (optional, required): (Vec<_>, Vec<_>) = item.fields.iter().partition(is_optional);
     if required.is_empty() {
         return None;
     }
-    let name = &item.ident;
     let optional = optional.iter().map(|field| &field.ident);
     let names: Vec<_> = required.iter().map(|field| &field.ident).collect();
     let types = required.iter().map(|field| &field.ty);
-    Some(parse_quote! {
-        impl #name {
-            /// A value with the required properties; the others are left out.
-            #[must_use]
-            pub fn new(#(#names: impl ::std::convert::Into<#types>),*) -> Self {
-                Self {
-                    #(#names: #names.into(),)*
-                    #(#optional: ::std::default::Default::default(),)*
-                }
+    Some(quote! {
+        /// A value with the required properties; the others are left out.
+        #[must_use]
+        pub fn new(#(#names: impl ::std::convert::Into<#types>),*) -> Self {
+            Self {
+                #(#names: #names.into(),)*
+                #(#optional: ::std::default::Default::default(),)*
             }
         }
     })
+}
+
+/// The method that sets a field, with the field's documentation.
+fn setter(field: &Field) -> TokenStream {
+    let name = &field.ident;
+    let docs = field.attrs.iter().filter(|a| a.path().is_ident("doc"));
+    let (ty, value) = match inside_option(&field.ty) {
+        Some(ty) => (ty, quote!(Some(value.into()))),
+        None => (&field.ty, quote!(value.into())),
+    };
+    quote! {
+        #(#docs)*
+        #[must_use]
+        pub fn #name(mut self, value: impl ::std::convert::Into<#ty>) -> Self {
+            self.#name = #value;
+            self
+        }
+    }
 }
 
 /// Returns how the field appears in `Debug`.
@@ -284,7 +297,7 @@ fn finish_field(field: &mut Field, loggable: &[syn::Ident]) -> TokenStream {
         take_loggable(&mut field.attrs) || loggable.iter().any(|name| mentions(&field.ty, name));
     let name = field.ident.clone();
     let title = name.to_token_stream().to_string();
-    let option = is_option(&field.ty);
+    let option = inside_option(&field.ty).is_some();
     if option && mentions(&field.ty, &format_ident!("Nullable")) {
         // Without this, null would be read as absent, and absence refused.
         field
@@ -526,8 +539,17 @@ fn has_serde_default(attributes: &[Attribute]) -> bool {
     found
 }
 
-fn is_option(ty: &Type) -> bool {
-    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|s| s.ident == "Option"))
+/// `T` of an `Option<T>`.
+fn inside_option(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|s| s.ident == "Option")?;
+    match &last.arguments {
+        PathArguments::AngleBracketed(arguments) => match arguments.args.first()? {
+            GenericArgument::Type(ty) => Some(ty),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn mentions(code: &impl ToTokens, name: &syn::Ident) -> bool {

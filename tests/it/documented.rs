@@ -14,7 +14,7 @@ const RESPONSE: &str = include_str!("../fixtures/response.json");
 const CURL: &str = include_str!("../fixtures/curl.sh");
 
 fn document() -> Value {
-    serde_saphyr::from_str(include_str!("../../openapi.yaml")).unwrap()
+    yaml_serde::from_str(include_str!("../../openapi.yaml")).unwrap()
 }
 
 fn sample(text: &str) -> Value {

@@ -18,7 +18,7 @@ fn root() -> PathBuf {
 
 /// The crate's document, changed.
 pub fn revised(edit: impl FnOnce(&mut Value)) -> String {
-    let mut document = serde_saphyr::from_str(include_str!("../../openapi.yaml")).unwrap();
+    let mut document = yaml_serde::from_str(include_str!("../../openapi.yaml")).unwrap();
     edit(&mut document);
     serde_json::to_string_pretty(&document).unwrap() // JSON is YAML
 }

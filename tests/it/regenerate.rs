@@ -630,17 +630,54 @@ fn what_is_no_yaml_is_refused() {
         (
             "a duplicate key",
             real.replacen("info:\n", "info:\n  version: '1'\n", 1),
-            "duplicate mapping key: version at line 13, column 3. Correct the YAML at the place named.",
+            "info: duplicate entry with key \"version\" at line 11 column 3. Correct the YAML at the place named.",
         ),
         (
             "a tab",
             real.replacen("  title:", "\ttitle:", 1),
-            "tabs disallowed within this context (block indentation) at line 11, column 2. \
+            "found character that cannot start any token at line 11 column 1, while scanning for the next token. \
              Correct the YAML at the place named.",
         ),
     ] {
         refused(what, &document, "parse", reason);
     }
+}
+
+/// A status without quotation marks, an anchor, a reference to it and a merge key.
+#[test]
+fn the_short_forms_of_yaml_are_read() {
+    let mut document = include_str!("../../openapi.yaml").to_owned();
+    for (long, short) in [
+        ("        '200':\n", "        200:\n"),
+        (
+            "        friendlyName:\n          type: string\n",
+            "        friendlyName:\n          type: &kind string\n",
+        ),
+        (
+            "        inboundAgentId:\n          type: string\n",
+            "        inboundAgentId: &agent\n          type: *kind\n",
+        ),
+        (
+            "        outboundAgentId:\n          type: string\n",
+            "        outboundAgentId:\n          <<: *agent\n",
+        ),
+    ] {
+        assert!(document.contains(long), "{long}");
+        document = document.replacen(long, short, 1);
+    }
+    let source = source(
+        "PhoneNumberUpdate",
+        r#"
+        let server = Server::answering(&[(200, "{}")]);
+        let update = PhoneNumberUpdate::default().friendly_name("f").outbound_agent_id("a");
+        let number = "+14155552671".parse().unwrap();
+        server.client().update_phone_number(&number, &update).await.unwrap();
+        assert_eq!(server.body(), json!({ "friendlyName": "f", "outboundAgentId": "a" }));
+        let _: [Option<String>; 2] = [update.inbound_agent_id, update.outbound_agent_id];
+        let _ = refused::<()>;
+        "#,
+    );
+    Program::new("short-forms", &document, &source).run();
 }
 
 #[test]
