@@ -42,11 +42,12 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(1);
 /// After so long, what the last requests set off has ended, and no connection is left.
 const STILL: Duration = Duration::from_secs(2);
-/// So many calls at once meet [`Fault::Held`] first, with time to read it all. Chance does not bring
-/// as many long bodies together later, so that a higher peak is a growth.
+/// So many requests at once meet [`Fault::Held`] first, with time to read it all. Chance does not
+/// bring as many long bodies together later, so that a higher peak is a growth.
 const WORST_FIRST: usize = AT_A_TIME / 2;
 /// So much more may be allocated at the end, in bytes.
 const GROWTH: usize = 64 << 10;
+
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
@@ -98,7 +99,8 @@ async fn make_calls(client: Client, log: Arc<Log>, end: usize) -> Result<(), Fai
     while let Ok(call) = log.next.fetch_update(SeqCst, SeqCst, next) {
         let label = label(call);
         let update = PhoneNumberUpdate::default().friendly_name(&*label);
-        let outcome = if call < WORST_FIRST {
+        // Any of the first to come may be among those.
+        let outcome = if call < AT_A_TIME {
             let patient = client.with_timeout(DEADLINE);
             patient.update_phone_number(&number, &update).await
         } else {
