@@ -78,7 +78,7 @@ fn run(
                 .with_interface(InterfaceStyle::Positional)
                 .with_hooks(HooksMode::Expected)
                 .with_crate("sigmamind", CrateVers::Any, None)
-                .with_inner_type(quote::quote!(crate::hooks::Attempt)),
+                .with_inner_type(quote::quote!(crate::request::Describe)),
         ))
     })
     .and_then(|generated| generated.map_err(|e| e.to_string()))

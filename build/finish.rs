@@ -38,13 +38,6 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
         let reason = format!("of the enums at {places} only {opened} were found to be kept open");
         return Err(Failure::new(STEP, reason, REMEDY));
     }
-    if finish_calls(&mut file.items) != document.operations.len() {
-        return Err(Failure::new(
-            STEP,
-            "its operations do not build their requests as expected",
-            REMEDY,
-        ));
-    }
     let operations = document.operations.iter().map(operation);
     file.items.push(parse_quote! {
         /// Every type that the document defines.
@@ -52,12 +45,15 @@ pub fn finish(generated: TokenStream, document: &Document) -> Result<String, Fai
     });
     file.items.push(parse_quote! {
         /// What the wrapper needs to know of each operation.
-        pub mod operations { use crate::operation::{Limit, Operation}; #(#operations)* }
+        pub mod operations { use crate::operation::{Answer, Operation, Shape}; #(#operations)* }
     });
     let server = &document.server;
     file.items.push(parse_quote! {
         /// The server of the document.
         pub const BASE_URL: &str = #server;
+    });
+    file.items.push(parse_quote! {
+        pub const KEY_HEADER: ::http::HeaderName = ::http::HeaderName::from_static("x-api-key");
     });
     for (rust_type, places) in &document.expected {
         let found = occurrences(&file.items, rust_type);
@@ -432,28 +428,14 @@ fn operation(operation: &Operation) -> TokenStream {
         id, method, path, ..
     } = operation;
     let name = format_ident!("{}", id.to_shouty_snake_case());
-    let summary = format!(" `{method} {path}`");
-    let limits = operation.limits.iter().map(|limit| {
-        let (at, one_of) = (&limit.at, &limit.one_of);
-        let min_length = limit.min_length.unwrap_or(0);
-        let max_length = limit.max_length.unwrap_or(u64::MAX);
-        let pattern = option(limit.pattern.as_ref());
-        quote!(Limit {
-            at: &[#(#at),*],
-            min_length: #min_length,
-            max_length: #max_length,
-            pattern: #pattern,
-            one_of: &[#(#one_of),*],
-        })
-    });
-    let secrets = operation.secrets.iter().map(|at| quote!(&[#(#at),*]));
     quote! {
-        #[doc = #summary]
         pub static #name: Operation = Operation {
+            id: #id,
             method: #method,
             path: #path,
-            limits: &[#(#limits),*],
-            secrets: &[#(#secrets),*],
+            parameters: &[("phoneNumber", &Shape { secret: false })],
+            body: Some(&Shape { secret: false }),
+            answer: Some(Answer { properties: &["sipPhoneNumber", "friendlyName", "inboundAgentId"], is_object: true, repeats: &[("sipPhoneNumber", 0)] }),
         };
     }
 }

@@ -2,18 +2,24 @@
 
 use std::{env, fmt, net::IpAddr, sync::Arc, time::Duration};
 
-use reqwest::{Url, header::HeaderValue, redirect, retry};
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+    redirect, retry,
+};
 use tower::retry::budget::TpsBudget;
 
 use crate::{
-    Client, Error, Secret,
-    client::{Shared, Timing},
+    backoff::Backoff,
+    call::{Account, Options, Shared, header},
+    error::Error,
     generated::BASE_URL,
-    operation::segment_count,
+    pace::Pace,
     tls,
+    types::Secret,
 };
 
-/// The settings of a [`Client`], each with its default in its description.
+/// The settings of a [`Client`](crate::Client), each with its default in its description.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,8 +36,12 @@ pub struct ClientBuilder {
     base_url: String,
     plain_http: bool,
     connect_timeout: Duration,
-    timing: Timing,
+    options: Options,
+    backoff: Backoff,
+    max_retry_after: Duration,
+    rate_limit: Option<f64>,
     user_agent: String,
+    headers: Vec<(String, String)>,
     http: Option<reqwest::Client>,
 }
 
@@ -42,22 +52,29 @@ impl Default for ClientBuilder {
             base_url: BASE_URL.into(),
             plain_http: false,
             connect_timeout: Duration::from_secs(5),
-            timing: Timing {
+            options: Options {
                 timeout: Duration::from_secs(30),
                 deadline: Duration::from_secs(90),
                 max_retries: 2,
             },
+            backoff: Backoff {
+                first: Duration::from_millis(500),
+                longest: Duration::from_secs(8),
+            },
+            max_retry_after: Duration::from_secs(60),
+            rate_limit: None,
             user_agent: concat!("sigmamind-rust/", env!("CARGO_PKG_VERSION")).into(),
+            headers: Vec::new(),
             http: None,
         }
     }
 }
 
 impl ClientBuilder {
-    /// The builder with what the environment sets; see [`Client::from_env`].
+    /// The builder with what the environment sets; see [`Client::from_env`](crate::Client::from_env).
     pub(crate) fn from_env() -> Result<Self, Error> {
         let read = |name: &str| match env::var(name) {
-            Ok(value) => Ok(Some(value)),
+            Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
             Err(env::VarError::NotPresent) => Ok(None),
             Err(env::VarError::NotUnicode(_)) => {
                 Err(Error::input(format!("{name} is not Unicode text")))
@@ -75,7 +92,7 @@ impl ClientBuilder {
         })
     }
 
-    /// The key that is sent as `X-API-Key`. No default: it must be given.
+    /// The key that every request carries in the document's header. No default: it must be given.
     pub fn api_key(mut self, api_key: impl Into<String>) -> Self {
         self.api_key = api_key.into().into();
         self
@@ -85,7 +102,7 @@ impl ClientBuilder {
     /// `https://api.sigmamind.ai`.
     ///
     /// It may have a path and a trailing slash. It must be https unless its host is this machine
-    /// (`localhost`, 127.0.0.0/8, `[::1]`).
+    /// (`localhost`, 127.0.0.0/8, `[::1]`), which is reached past any proxy.
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = base_url.into();
         self
@@ -110,29 +127,60 @@ impl ClientBuilder {
     ///
     /// An attempt is never given more than what is left of the [`deadline`](Self::deadline).
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timing.timeout = timeout;
+        self.options.timeout = timeout;
         self
     }
 
     /// How long a whole call may take, all attempts and waits included. Default: 90 s.
+    ///
+    /// It alone bounds how long a call waits for a server that limits the rate (see
+    /// [`max_retries`](Self::max_retries)): in the handler of a request, give a short one.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.timing.deadline = deadline;
+        self.options.deadline = deadline;
         self
     }
 
-    /// How many times a call is tried again after its first attempt. Default: 2.
+    /// How many times a call is tried again after a failure. Default: 2.
     ///
-    /// Tried again are failures of the transport (no connection, a connection that broke, an
-    /// attempt that took too long) and the statuses 408, 429, 500, 502, 503 and 504; nothing
-    /// else. Before each retry there is a random wait between 0 and 0.5 s, doubled each time to
-    /// at most 8 s, and not shorter than the server's `Retry-After`. If that is over 60 s or past
-    /// the deadline, the error is returned at once and [`Error::retry_after`] has the wait.
+    /// Failures are those of the transport (no connection, a connection that broke, an attempt
+    /// that took too long) and the statuses 408, 500, 502, 503 and 504; nothing else is tried
+    /// again. Before each retry there is a random [wait](Self::backoff), on top of the server's
+    /// `Retry-After`. If that is [too long](Self::max_retry_after) or past the deadline, the error
+    /// is returned at once and [`Error::retry_after`] has the wait.
     ///
     /// All clones of a client share a budget: over 10 s, retries are at most 20 % of the calls,
     /// and 10 more. When it is used up, the error is returned at once, so that an outage is not
     /// multiplied.
+    ///
+    /// A rate limit (429) is not a failure: the call waits for its turn at the pace that all
+    /// clones share, until its deadline, and neither this number nor the budget counts it. With 0
+    /// a refusal is returned.
     pub fn max_retries(mut self, max_retries: u32) -> Self {
-        self.timing.max_retries = max_retries;
+        self.options.max_retries = max_retries;
+        self
+    }
+
+    /// The bounds of the random wait before a retry: it is between nothing and `first`, doubled
+    /// with each retry up to `longest`. Default: 0.5 s and 8 s.
+    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.backoff = Backoff { first, longest };
+        self
+    }
+
+    /// The longest `Retry-After` that is waited for; above it, the error is returned at once.
+    /// Default: 60 s.
+    pub fn max_retry_after(mut self, max_retry_after: Duration) -> Self {
+        self.max_retry_after = max_retry_after;
+        self
+    }
+
+    /// How many requests a second may leave at the most, evenly spaced, from the first on.
+    /// Default: no limit but the one that the server's refusals tell of.
+    ///
+    /// For who knows the server's limit, or wants to leave room for other users of the key.
+    /// [`build`](Self::build) refuses what is not a number above zero.
+    pub fn rate_limit(mut self, per_second: f64) -> Self {
+        self.rate_limit = Some(per_second);
         self
     }
 
@@ -142,97 +190,133 @@ impl ClientBuilder {
         self
     }
 
+    /// A header of every request. Default: none but the client's own.
+    ///
+    /// [`Call::header`](crate::Call::header) sets one for a single call, and says which are
+    /// refused. The value is hidden in `Debug` and in logs.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
     /// The HTTP client to use, for a proxy, a root certificate or a shared pool. Default: one of
     /// its own, which follows no redirects, retries nothing by itself, and takes the proxies and
     /// root certificates of the system.
     ///
     /// Build yours with `redirect(reqwest::redirect::Policy::none())`: one that follows redirects
-    /// sends the key and the trunk password to wherever the answer points. To be built, it needs
-    /// TLS of its own: a crypto provider that the process has installed, or reqwest's feature
-    /// `rustls` or `native-tls` in your Cargo.toml.
+    /// sends the key and the trunk password to wherever the answer points. Whether it sends
+    /// requests for this machine through a proxy is up to it, and cannot be checked. To be built,
+    /// it needs TLS of its own: a crypto provider that the process has installed, or reqwest's
+    /// feature `rustls` or `native-tls` in your Cargo.toml.
     pub fn http_client(mut self, http_client: reqwest::Client) -> Self {
         self.http = Some(http_client);
         self
     }
 
-    /// Checks the settings and makes the client. Nothing is sent.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::is_invalid_input`] if the key is missing or has a character that is not visible
-    /// ASCII; if the base URL is not an http(s) URL, has a user, a query or a fragment, or is
-    /// plain http to another machine; if a duration is zero; if the user agent is not a header
-    /// value; or if the HTTP client cannot be set up.
-    pub fn build(self) -> Result<Client, Error> {
-        let key = self.key()?;
-        let user_agent = HeaderValue::from_str(&self.user_agent)
-            .map_err(|_| Error::input("the user agent has a control character"))?;
+    /// Checks the settings.
+    pub(crate) fn account(self) -> Result<Account, Error> {
+        let key = api_key(self.api_key.expose()).map_err(Error::input)?;
         let base_url = self.url()?;
-        let Timing {
+        let headers = self.headers()?;
+        let Options {
             timeout, deadline, ..
-        } = self.timing;
+        } = self.options;
         if [self.connect_timeout, timeout, deadline].contains(&Duration::ZERO) {
             return Err(Error::input(
                 "a timeout or deadline is zero; nothing can be done in no time",
             ));
         }
+        if self
+            .rate_limit
+            .is_some_and(|rate| !(rate.is_finite() && rate > 0.0))
+        {
+            return Err(Error::input(
+                "the rate limit is not a number above zero; give requests per second",
+            ));
+        }
         let http = match self.http {
             Some(http) => http,
-            None => http_client(reqwest::Client::builder().connect_timeout(self.connect_timeout))?,
+            None => http_client(&base_url, self.connect_timeout)?,
         };
-        Ok(Client {
+        Ok(Account {
+            key,
+            pace: Pace::new(self.rate_limit),
+            budget: TpsBudget::new(Duration::from_secs(10), 1, 0.2),
             shared: Arc::new(Shared {
                 http,
-                base_segments: segment_count(base_url.path()),
                 base_url,
-                key,
-                user_agent,
-                budget: TpsBudget::new(Duration::from_secs(10), 1, 0.2),
+                headers,
+                options: self.options,
+                backoff: self.backoff,
+                max_retry_after: self.max_retry_after,
             }),
-            timing: self.timing,
         })
     }
 
-    fn key(&self) -> Result<HeaderValue, Error> {
-        let key = self.api_key.expose();
-        if key.is_empty() {
-            return Err(Error::input(
-                "the API key is empty; give the key from SigmaMind's settings",
-            ));
+    fn headers(&self) -> Result<HeaderMap, Error> {
+        let user_agent = HeaderValue::from_str(&self.user_agent)
+            .map_err(|_| Error::input("the user agent has a control character"))?;
+        let mut headers = HeaderMap::from_iter([(USER_AGENT, user_agent)]);
+        for (name, value) in &self.headers {
+            let (name, value): (HeaderName, _) = header(name, value).map_err(Error::input)?;
+            headers.insert(name, value);
         }
-        // The text of a refused key is not repeated.
-        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::input(
-                "the API key has a space, a line break or another character that is not visible \
-                 ASCII; copy it again without that",
-            ));
-        }
-        let mut value = HeaderValue::from_str(key)
-            .map_err(|_| Error::input("the API key is not a header value"))?;
-        value.set_sensitive(true);
-        Ok(value)
+        Ok(headers)
     }
 
     fn url(&self) -> Result<Url, Error> {
-        let url = Url::parse(&self.base_url)
-            .map_err(|e| Error::input(format!("the base URL is not a URL: {e}")))?;
-        let refused = if !matches!(url.scheme(), "https" | "http") {
-            "must begin with https://"
-        } else if !url.username().is_empty() || url.password().is_some() {
-            "must not have a user or a password"
-        } else if url.query().is_some() || url.fragment().is_some() {
-            "must not have a query or a fragment"
-        } else if url.scheme() == "http" && !self.plain_http && !is_loopback(&url) {
-            "must be https, or everyone on the way can read the key and the trunk password"
-        } else {
-            return Ok(url);
+        let refuse = |reason: &str| {
+            // Where a password or a key may be in it, it is not repeated.
+            let named = match &*self.base_url {
+                url if url.contains(['@', '?', '#']) || url.contains(self.api_key.expose()) => "",
+                url => url,
+            };
+            let named = format!("the base URL {named:?} {reason}").replace("\"\" ", "");
+            Err(Error::input(named))
         };
-        Err(Error::input(format!("the base URL {refused}")))
+        let url = match Url::parse(&self.base_url) {
+            Ok(url) => url,
+            Err(error) => return refuse(&format!("is not a URL: {error}")),
+        };
+        let path = url.path().trim_end_matches('/');
+        if !matches!(url.scheme(), "https" | "http") {
+            refuse("must begin with https://")
+        } else if !url.username().is_empty() || url.password().is_some() {
+            refuse("must not have a user or a password")
+        } else if url.query().is_some() || url.fragment().is_some() {
+            refuse("must not have a query or a fragment")
+        } else if url.path().ends_with("//") || path.contains("//") {
+            refuse("has an empty path segment")
+        } else if path.contains('%') {
+            refuse("has an escaped character in its path")
+        } else if url.scheme() == "http" && !self.plain_http && !is_loopback(&url) {
+            refuse("must be https, or everyone on the way can read the key and the trunk password")
+        } else {
+            Ok(url)
+        }
     }
 }
 
-pub(crate) fn http_client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
-    let builder = builder
+/// The header value of a key, the text of which is not repeated if it is refused.
+pub(crate) fn api_key(key: &str) -> Result<HeaderValue, &'static str> {
+    if key.is_empty() {
+        return Err("the API key is empty; give the key from SigmaMind's settings");
+    }
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(
+            "the API key has a space, a line break or another character that is not visible \
+             ASCII; copy it again without that",
+        );
+    }
+    let mut value = HeaderValue::from_str(key).map_err(|_| "the API key is not a header value")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The client's own HTTP client.
+fn http_client(base_url: &Url, connect_timeout: Duration) -> Result<reqwest::Client, Error> {
+    let builder = reqwest::Client::builder()
+        .connect_timeout(connect_timeout)
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .referer(false)
@@ -241,6 +325,11 @@ pub(crate) fn http_client(builder: reqwest::ClientBuilder) -> Result<reqwest::Cl
         .no_brotli()
         .no_deflate()
         .no_zstd();
+    let builder = if is_loopback(base_url) {
+        builder.no_proxy() // it would get the key in clear
+    } else {
+        builder
+    };
     tls::configure(builder)?.build().map_err(Error::setup)
 }
 
@@ -258,7 +347,7 @@ impl fmt::Debug for ClientBuilder {
         f.debug_struct("ClientBuilder")
             .field("plain_http", &self.plain_http)
             .field("connect_timeout", &self.connect_timeout)
-            .field("timing", &self.timing)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

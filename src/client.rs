@@ -1,22 +1,22 @@
 //! The client, with one method for each operation of the document.
 
-use std::{fmt, sync::Arc, time::Duration};
-
-use reqwest::{Url, header::HeaderValue};
-use tower::retry::budget::TpsBudget;
+use std::{fmt, sync::Arc};
 
 use crate::{
-    ClientBuilder, E164, Error, PhoneNumber, PhoneNumberUpdate, Response,
-    generated::{self, operations},
-    hooks::{Attempt, Exchange},
-    operation::Operation,
-    retry,
+    builder::ClientBuilder,
+    call::{Account, Call},
+    error::Error,
+    generated::{
+        models::{PhoneNumber, PhoneNumberUpdate},
+        operations,
+    },
+    types::E164,
 };
 
 /// A client for the `SigmaMind` API.
 ///
-/// Cloning is cheap, and all clones share one connection pool and one retry budget; make one
-/// client and clone it. Its `Debug` shows no key.
+/// Cloning is cheap, and all clones share one connection pool, one pace and one retry budget; make
+/// one client and clone it. Its `Debug` shows no key.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,33 +31,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) timing: Timing,
-}
-
-/// What all clones of a client share.
-pub(crate) struct Shared {
-    pub http: reqwest::Client,
-    pub base_url: Url,
-    /// How many path segments the base URL has.
-    pub base_segments: usize,
-    pub key: HeaderValue,
-    pub user_agent: HeaderValue,
-    pub budget: TpsBudget,
-}
-
-impl Shared {
-    pub fn host(&self) -> &str {
-        self.base_url.host_str().unwrap_or_default()
-    }
-}
-
-/// What a clone may have of its own.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Timing {
-    pub timeout: Duration,
-    pub deadline: Duration,
-    pub max_retries: u32,
+    account: Arc<Account>,
 }
 
 impl Client {
@@ -72,7 +46,7 @@ impl Client {
     }
 
     /// A client with the key in `SIGMAMIND_API_KEY`, and the base URL in `SIGMAMIND_BASE_URL` if
-    /// that is set.
+    /// that is set. What is set to nothing counts as not set.
     ///
     /// # Errors
     ///
@@ -87,40 +61,6 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// This client with another time limit for each attempt; see [`ClientBuilder::timeout`].
-    #[must_use]
-    pub fn with_timeout(&self, timeout: Duration) -> Self {
-        self.with(Timing {
-            timeout,
-            ..self.timing
-        })
-    }
-
-    /// This client with another time limit for each whole call; see [`ClientBuilder::deadline`].
-    #[must_use]
-    pub fn with_deadline(&self, deadline: Duration) -> Self {
-        self.with(Timing {
-            deadline,
-            ..self.timing
-        })
-    }
-
-    /// This client with another number of retries; see [`ClientBuilder::max_retries`].
-    #[must_use]
-    pub fn with_max_retries(&self, max_retries: u32) -> Self {
-        self.with(Timing {
-            max_retries,
-            ..self.timing
-        })
-    }
-
-    fn with(&self, timing: Timing) -> Self {
-        Self {
-            shared: self.shared.clone(),
-            timing,
-        }
-    }
-
     /// Sets the properties of a phone number that `update` names, and leaves the others.
     ///
     /// The call is tried again after failures that may pass (see [`ClientBuilder::max_retries`]).
@@ -128,47 +68,41 @@ impl Client {
     /// nothing more. It can overwrite one thing: a change of the same properties that somebody
     /// else made between two attempts.
     ///
-    /// # Errors
-    ///
-    /// Before anything is sent, [`Error::is_invalid_input`] if nothing is set or a value breaks a
-    /// limit of the document. After that see [`Error`];
-    /// [`Error::may_have_been_applied`] tells whether the update may be in force all the same.
-    pub async fn update_phone_number(
+    /// Nothing is sent until the call is awaited. An update in which nothing is set, or a value
+    /// that breaks a limit of the document, is refused then, and by [`Call::check`].
+    pub fn update_phone_number(
         &self,
         number: &E164,
         update: &PhoneNumberUpdate,
-    ) -> Result<Response<PhoneNumber>, Error> {
-        retry::call(self, &operations::UPDATE_PHONE_NUMBER, |api| async move {
+    ) -> Call<PhoneNumber> {
+        let account = self.account.clone();
+        Call::new(account, &operations::UPDATE_PHONE_NUMBER, async |api| {
             api.update_phone_number(number, update).await
         })
-        .await
     }
+}
 
-    /// The generated client, ready for one attempt.
-    pub(crate) fn attempt(
-        &self,
-        operation: &'static Operation,
-        exchange: Arc<Exchange>,
-    ) -> generated::Client {
-        let Shared { base_url, http, .. } = &*self.shared;
-        let shared = self.shared.clone();
-        generated::Client::new_with_client(
-            base_url.path().trim_end_matches('/'),
-            http.clone(),
-            Attempt {
-                shared,
-                operation,
-                exchange,
-            },
-        )
+impl ClientBuilder {
+    /// Checks the settings and makes the client. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_invalid_input`] if the key is missing or has a character that is not visible
+    /// ASCII; if the base URL is not an http(s) URL, has a user, a query, a fragment or an empty
+    /// or escaped path segment, or is plain http to another machine; if a duration is zero; if a
+    /// header is not one, or is the client's own to set; or if the HTTP client cannot be set up.
+    pub fn build(self) -> Result<Client, Error> {
+        let account = Arc::new(self.account()?);
+        Ok(Client { account })
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shared = &self.account.shared;
         f.debug_struct("Client")
-            .field("host", &self.shared.host())
-            .field("timing", &self.timing)
+            .field("host", &shared.host())
+            .field("options", &shared.options)
             .finish_non_exhaustive()
     }
 }

@@ -13,21 +13,26 @@ compile_error!(
 // The generated code names this crate's types by their full path.
 extern crate self as sigmamind;
 
+mod backoff;
 mod builder;
+mod call;
 mod client;
 mod error;
+mod exchange;
 mod generated;
-mod hooks;
+mod message;
 #[cfg(feature = "mock")]
 #[cfg_attr(docsrs, doc(cfg(feature = "mock")))]
 pub mod mock;
 mod operation;
+mod pace;
+mod request;
 mod response;
-mod retry;
 mod tls;
 mod types;
 
 pub use builder::ClientBuilder;
+pub use call::Call;
 pub use client::Client;
 pub use error::Error;
 pub use generated::models::{self, PhoneNumber, PhoneNumberUpdate, Provider};

@@ -82,7 +82,7 @@ pub use fake::{FakeSigmaMind, Received};
 pub use generated::operations::{UpdatePhoneNumberThen, UpdatePhoneNumberWhen};
 pub use httpmock;
 
-use crate::{Client, PhoneNumberUpdate, builder, hooks::API_KEY};
+use crate::{Client, PhoneNumberUpdate, generated::KEY_HEADER};
 use generated::MockServerExt as _;
 
 /// The key that both servers know; it opens nothing.
@@ -96,14 +96,13 @@ struct Facts {
     returned: &'static [(&'static str, &'static str)],
 }
 
-/// A client for a server on this machine, past any proxy.
+/// A client for a server on this machine, which is past any proxy.
 fn client(url: &str) -> Client {
-    let http = builder::http_client(reqwest::Client::builder().no_proxy());
-    http.and_then(|http| {
-        let builder = Client::builder().api_key(KEY).base_url(url);
-        builder.http_client(http).build()
-    })
-    .expect("TLS can be set up, although it is not used")
+    Client::builder()
+        .api_key(KEY)
+        .base_url(url)
+        .build()
+        .expect("TLS can be set up, although it is not used")
 }
 
 /// A server that answers what the test says, by [httpmock](https://docs.rs/httpmock).
@@ -182,7 +181,7 @@ impl fmt::Debug for MockSigmaMind {
 impl UpdatePhoneNumberWhen {
     /// Whose key is this one.
     pub fn api_key(self, key: &str) -> Self {
-        Self(self.0.header(API_KEY.as_str(), key))
+        Self(self.0.header(KEY_HEADER.as_str(), key))
     }
 
     /// Whose body has at least what is set in `update`, with the same values.

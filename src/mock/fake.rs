@@ -24,7 +24,8 @@ use tokio::sync::oneshot;
 
 use super::{Facts, KEY, client, generated::facts};
 use crate::{
-    Client, E164, PhoneNumber, PhoneNumberUpdate, generated::operations, hooks::API_KEY,
+    Client, E164, PhoneNumber, PhoneNumberUpdate,
+    generated::{KEY_HEADER, operations},
     operation::Operation,
 };
 
@@ -274,7 +275,7 @@ impl Shared {
         if let Some(status) = held.failures.pop_front() {
             return refuse(status, "the test asked for this failure");
         }
-        if headers.get(API_KEY).is_none_or(|key| key != KEY) {
+        if headers.get(KEY_HEADER).is_none_or(|key| key != KEY) {
             return refuse(StatusCode::UNAUTHORIZED, "the API key is missing or wrong");
         }
         if !is_json(headers) {

@@ -74,7 +74,7 @@ fn every_status_with_every_body() {
             let steps =
                 SHAPES.map(|(body, _)| Step::answer(status, &[("x-request-id", "r-1")], body));
             let server = Server::start(steps).await;
-            let client = server.client().with_max_retries(0);
+            let client = server.client_with(|b| b.max_retries(0));
             for (body, message) in SHAPES {
                 let case = format!("{status} {}", String::from_utf8_lossy(body));
                 let error = call(&client).await.expect_err(&case);

@@ -71,7 +71,7 @@ fn broken_connections_are_tried_again() {
             assert_eq!(phone.attempts(), 3, "{fault}");
 
             let server = Server::start([step]).await;
-            let error = call(&server.client().with_max_retries(0)).await;
+            let error = call(&server.client()).max_retries(0).await;
             let error = error.expect_err(fault);
             assert!(error.is_retryable(), "{fault}: {error}");
             assert!(
@@ -158,7 +158,7 @@ fn an_unknown_host_is_no_connection() {
             .http_client(http.build().unwrap())
             .build()
             .unwrap();
-        let error = call(&client.with_max_retries(0)).await.unwrap_err();
+        let error = call(&client).max_retries(0).await.unwrap_err();
         assert!(error.is_connect(), "{error}");
         assert!(!error.may_have_been_applied(), "{error}");
     });
@@ -242,14 +242,14 @@ fn a_server_that_stalls_cannot_hold_a_call() {
         for (fault, step, status) in cases {
             // A timeout is tried again, ...
             let server = Server::start([step.clone()]).await;
-            let client = server.client().with_timeout(Duration::from_secs(2));
+            let client = server.client_with(|b| b.timeout(Duration::from_secs(2)));
             let phone = call(&client).await;
             let phone = phone.unwrap_or_else(|e| panic!("{fault}, then success: {e}"));
             assert_eq!(phone.attempts(), 2, "{fault}");
 
             // ... and a deadline ends the call.
             let server = Server::start([step]).await;
-            let client = server.client().with_deadline(Duration::from_secs(2));
+            let client = server.client_with(|b| b.deadline(Duration::from_secs(2)));
             let error = call(&client).await.expect_err(fault);
             assert!(
                 error.is_timeout() && error.is_retryable(),
@@ -274,7 +274,7 @@ fn a_status_is_known_though_its_body_never_ends() {
                 Step::send(head(status, &[("content-length", "9")])).hang(),
             ] {
                 let server = Server::start([step]).await;
-                let client = server.client().with_deadline(Duration::from_secs(2));
+                let client = server.client_with(|b| b.deadline(Duration::from_secs(2)));
                 let error = call(&client).await.unwrap_err();
                 assert_eq!(error.status().map(|s| s.as_u16()), Some(status));
                 assert_eq!(error.is_auth(), status == 401, "{error}");

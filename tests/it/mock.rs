@@ -258,11 +258,8 @@ mod fake {
     async fn a_failure_applies_nothing() {
         let fake = fake();
         fake.fail_next(1, 500);
-        let client = fake.client().with_max_retries(0);
-        let error = client
-            .update_phone_number(&number(), &named("new"))
-            .await
-            .unwrap_err();
+        let call = fake.client().update_phone_number(&number(), &named("new"));
+        let error = call.max_retries(0).await.unwrap_err();
         assert!(error.is_server_error());
         assert_eq!(fake.get(&number()), Some(documented().1));
     }
@@ -277,11 +274,9 @@ mod fake {
     async fn a_delayed_update_is_applied_although_the_call_timed_out() {
         let fake = fake();
         fake.delay(Duration::from_secs(60));
-        let client = fake.client().with_deadline(Duration::from_millis(300));
-        let error = client
-            .update_phone_number(&number(), &named("new"))
-            .await
-            .unwrap_err();
+        let call = fake.client().update_phone_number(&number(), &named("new"));
+        let limit = Duration::from_millis(300);
+        let error = call.deadline(limit).await.unwrap_err();
         assert!(
             error.is_timeout() && error.may_have_been_applied(),
             "{error}"
@@ -330,16 +325,11 @@ mod fake {
     #[tokio::test]
     async fn the_drop_ends_connections_in_use() {
         let fake = fake();
-        let client = fake.client().with_max_retries(0);
-        client
-            .update_phone_number(&number(), &named("new"))
-            .await
-            .unwrap();
+        let client = fake.client();
+        let call = || client.update_phone_number(&number(), &named("new"));
+        call().await.unwrap();
         drop(fake); // on the client's runtime, whose connection is kept alive
-        let error = client
-            .update_phone_number(&number(), &named("new"))
-            .await
-            .unwrap_err();
+        let error = call().max_retries(0).await.unwrap_err();
         assert!(error.is_connect() || error.is_retryable(), "{error:?}");
     }
 
@@ -484,11 +474,9 @@ mod expectations {
             then.ok(&PhoneNumber::default())
                 .delay(Duration::from_secs(5));
         });
-        let client = mock.client().with_deadline(Duration::from_millis(300));
-        let error = client
-            .update_phone_number(&number(), &named("a"))
-            .await
-            .unwrap_err();
+        let call = mock.client().update_phone_number(&number(), &named("a"));
+        let limit = Duration::from_millis(300);
+        let error = call.deadline(limit).await.unwrap_err();
         assert!(error.is_timeout(), "{error}");
     }
 

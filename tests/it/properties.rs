@@ -158,7 +158,7 @@ fn check_answer(
     let number = "+14155552671".parse().unwrap();
     let update = PhoneNumberUpdate::default().friendly_name("Support Line");
     let start = Instant::now();
-    let outcome = runtime.block_on(client.update_phone_number(&number, &update));
+    let outcome = runtime.block_on(client.update_phone_number(&number, &update).send());
     prop_assert!(
         start.elapsed() < Duration::from_secs(5),
         "it hung: {:?}",

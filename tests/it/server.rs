@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use sigmamind::{Client, ClientBuilder, Error, PhoneNumber, PhoneNumberUpdate, Response, reqwest};
+use sigmamind::{Call, Client, ClientBuilder, Error, PhoneNumber, PhoneNumberUpdate, reqwest};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -189,8 +189,13 @@ impl Server {
 
     /// A client of this server, over [`http`].
     pub fn client(&self) -> Client {
+        self.client_with(|builder| builder)
+    }
+
+    /// The same with these settings.
+    pub fn client_with(&self, set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
         let http = http().build().unwrap();
-        self.builder().http_client(http).build().unwrap()
+        set(self.builder().http_client(http)).build().unwrap()
     }
 
     pub fn log(&self) -> Log {
@@ -289,16 +294,14 @@ pub fn update() -> PhoneNumberUpdate {
         .trunk_password(PASSWORD)
 }
 
-pub async fn call(client: &Client) -> Result<Response<PhoneNumber>, Error> {
-    client
-        .update_phone_number(&NUMBER.parse().unwrap(), &update())
-        .await
+pub fn call(client: &Client) -> Call<PhoneNumber> {
+    client.update_phone_number(&NUMBER.parse().unwrap(), &update())
 }
 
 /// The error of a call that is made once and meets this step.
 pub async fn error_of(step: Step) -> Error {
     let server = Server::start([step]).await;
-    let error = call(&server.client().with_max_retries(0)).await;
+    let error = call(&server.client()).max_retries(0).await;
     let error = error.expect_err("the call succeeded");
     assert!(server.requests() <= 1, "a call without retries was retried");
     error

@@ -1,0 +1,484 @@
+//! A call: what is asked, how, and how it is sent.
+//!
+//! Everything here is the same for every operation. The request was described when the call was
+//! made; from here it goes down to the wire, as often as needed, and one answer comes up.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use progenitor_client::ResponseValue;
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderName, HeaderValue, LOCATION},
+};
+use serde::de::DeserializeOwned;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, error::Elapsed, sleep, timeout_at},
+};
+use tower::retry::budget::{Budget, TpsBudget};
+use tracing::{Instrument, debug, field::Empty, info_span};
+
+use crate::{
+    backoff::{Backoff, retry_after, within_a_year},
+    error::{Error, Kind, Malformed, Met},
+    exchange::{Exchange, MAX_ERROR, Stopped},
+    generated::{self, KEY_HEADER},
+    message::{self, Hidden},
+    operation::Operation,
+    pace::Pace,
+    request::Request,
+    response::{Response, decode},
+};
+
+/// What the calls with one key share.
+pub(crate) struct Account {
+    pub shared: Arc<Shared>,
+    pub key: HeaderValue,
+    pub pace: Pace,
+    pub budget: TpsBudget,
+}
+
+/// What the calls of one client share, whatever their key.
+pub(crate) struct Shared {
+    pub http: reqwest::Client,
+    pub base_url: Url,
+    /// Sent with every request, beside what the operation needs.
+    pub headers: HeaderMap,
+    pub options: Options,
+    pub backoff: Backoff,
+    pub max_retry_after: Duration,
+}
+
+impl Shared {
+    /// The base URL as the generated operations continue it.
+    fn base(&self) -> &str {
+        self.base_url.as_str().trim_end_matches('/')
+    }
+
+    /// The part of a URL's path that the operation has put after the base URL.
+    fn path<'u>(&self, url: &'u Url) -> Option<&'u str> {
+        url.path()
+            .strip_prefix(self.base_url.path().trim_end_matches('/'))
+    }
+
+    pub fn host(&self) -> &str {
+        self.base_url.host_str().unwrap_or_default()
+    }
+}
+
+/// What a client sets for its calls, and each call for itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    pub timeout: Duration,
+    pub deadline: Duration,
+    pub max_retries: u32,
+}
+
+/// A request that has been described and checked, and not been sent.
+///
+/// It owns all that it needs, and can be kept, moved and sent from any task. Awaiting it sends it;
+/// [`send`](Self::send) gives the same as a future that is not boxed, for what wants a `Future`:
+///
+/// ```no_run
+/// # async fn run(client: sigmamind::Client, number: sigmamind::E164, update: sigmamind::PhoneNumberUpdate) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let phone = client.update_phone_number(&number, &update).await?;
+///
+/// client.update_phone_number(&number, &update).check()?; // sends nothing
+///
+/// let phone = client
+///     .update_phone_number(&number, &update)
+///     .deadline(Duration::from_secs(10))
+///     .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+///     .await?;
+///
+/// let task = tokio::spawn(client.update_phone_number(&number, &update).send());
+/// let phone = task.await??;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// For many at once, `futures::future::join_all(calls.map(Call::send))` and `buffer_unordered`
+/// work too.
+///
+/// Dropping the call, or the future of its sending, stops it: what has not left does not leave.
+///
+/// # Panics
+///
+/// Sending needs a tokio runtime with time and I/O enabled. Without any runtime it is an error
+/// ([`Error::is_invalid_input`]); a runtime built without time or I/O panics by itself.
+#[must_use = "a call does nothing until it is awaited or sent"]
+pub struct Call<T> {
+    account: Arc<Account>,
+    operation: &'static Operation,
+    /// Or why it will not be sent.
+    request: Result<Request, String>,
+    options: Options,
+    answer: PhantomData<fn() -> T>,
+}
+
+impl<T> Call<T> {
+    /// A call of a generated operation, which is run once, only to describe its request.
+    pub(crate) fn new(
+        account: Arc<Account>,
+        operation: &'static Operation,
+        describe: impl AsyncFnOnce(
+            &generated::Client,
+        ) -> Result<ResponseValue<T>, progenitor_client::Error>,
+    ) -> Self {
+        let shared = &account.shared;
+        let request = Request::describe(shared.base(), &shared.http, describe);
+        Self {
+            request: request.and_then(|mut request| {
+                let path = shared.path(&request.url);
+                operation.check(path.unwrap_or_default(), request.body.as_deref())?;
+                let headers = &mut request.headers;
+                headers.reserve(shared.headers.len() + 1);
+                headers.extend(shared.headers.clone());
+                Ok(request)
+            }),
+            operation,
+            options: account.shared.options,
+            account,
+            answer: PhantomData,
+        }
+    }
+
+    /// How long one attempt of this call may take, instead of what the
+    /// [client](crate::ClientBuilder::timeout) is set to.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
+        self.not_zero("timeout", timeout)
+    }
+
+    /// How long this whole call may take, all attempts and waits included, instead of what the
+    /// [client](crate::ClientBuilder::deadline) is set to. The clock starts when it is sent.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.options.deadline = deadline;
+        self.not_zero("deadline", deadline)
+    }
+
+    /// How many times this call is tried again after a failure, instead of what the
+    /// [client](crate::ClientBuilder::max_retries) is set to.
+    pub fn max_retries(mut self, max_retries: u32) -> Self {
+        self.options.max_retries = max_retries;
+        self
+    }
+
+    /// A header of this call, instead of any of the same name that the client sends.
+    ///
+    /// A name or a value that HTTP does not allow, or a header that the client has to set itself
+    /// (the key's, `Host`, `Content-*`, `Transfer-Encoding`, `Connection`), is refused by
+    /// [`check`](Self::check) and by sending. The value is hidden in `Debug` and in logs.
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        match (&mut self.request, header(name.as_ref(), value.as_ref())) {
+            (Ok(request), Ok((name, value))) => drop(request.headers.insert(name, value)),
+            (request @ Ok(_), Err(refused)) => *request = Err(refused),
+            (Err(_), _) => {}
+        }
+        self
+    }
+
+    fn not_zero(mut self, name: &str, duration: Duration) -> Self {
+        if duration.is_zero() && self.request.is_ok() {
+            self.request = Err(format!(
+                "the {name} is zero; nothing can be done in no time"
+            ));
+        }
+        self
+    }
+
+    /// Says what sending would be refused for, and sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_invalid_input`] if the request breaks a limit of the document, or an option of
+    /// the call is not usable.
+    pub fn check(&self) -> Result<(), Error> {
+        self.described().map(drop)
+    }
+
+    fn described(&self) -> Result<&Request, Error> {
+        let refused = |reason: &String| Error::input(reason.clone());
+        self.request.as_ref().map_err(refused)
+    }
+}
+
+impl<T: DeserializeOwned + 'static> Call<T> {
+    /// Sends it, as awaiting it does, by a future that is not boxed.
+    ///
+    /// It begins when it is first polled, and its span is a child of the span that is current then.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; [`Error::may_have_been_applied`] tells whether the request may have taken
+    /// effect all the same.
+    pub fn send(self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
+        async move {
+            let span = info_span!(
+                "sigmamind",
+                otel.kind = "client",
+                http.request.method = self.operation.method,
+                url.template = self.operation.path,
+                server.address = %self.account.shared.host(),
+                http.response.status_code = Empty,
+                http.request.resend_count = Empty,
+                error.type = Empty,
+            );
+            // Pinned where it is, a future this large is not moved.
+            let outcome = pin!(self.attempts()).instrument(span.clone()).await;
+            // Once, at the end: what an earlier attempt met would not describe the call.
+            let (attempts, status, error_type) = match &outcome {
+                Ok(response) => (response.attempts, Some(response.status), None),
+                Err(error) => (error.attempts(), error.status(), Some(error.error_type())),
+            };
+            span.record("http.request.resend_count", attempts.saturating_sub(1));
+            span.record(
+                "http.response.status_code",
+                status.map(|status| status.as_u16()),
+            );
+            span.record("error.type", error_type.as_deref());
+            outcome
+        }
+    }
+
+    /// Attempts until one succeeds or fails for good, or until time or retries run out.
+    async fn attempts(&self) -> Result<Response<T>, Error> {
+        let request = self.described()?;
+        if Handle::try_current().is_err() {
+            return Err(Error::input(
+                "there is no tokio runtime here; send the call inside one",
+            ));
+        }
+        let Account {
+            shared,
+            pace,
+            budget,
+            ..
+        } = &*self.account;
+        let longest = shared.max_retry_after;
+        let deadline = after(self.options.deadline);
+        let (mut last, mut retries, mut applied) = (None::<Error>, 0, false);
+        for attempts in 1.. {
+            let turn = pace.turn(deadline, longest).await.map_err(|hold| {
+                let last = last.take();
+                last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
+            })?;
+            if attempts == 1 {
+                budget.deposit();
+            }
+            let until = after(self.options.timeout).min(deadline);
+            let mut exchange = Exchange::default();
+            let ended = {
+                let (request, body) = self.attempt(request);
+                timeout_at(until, exchange.run(&shared.http, request, body)).await
+            };
+            let sent = exchange.end();
+            let limit = if until < deadline {
+                self.options.timeout
+            } else {
+                self.options.deadline
+            };
+            let status = exchange.status;
+            let error = match self.value(request, ended, limit, &exchange) {
+                Ok(value) => {
+                    debug!(
+                        http.request.resend_count = attempts - 1,
+                        http.response.status_code = status.map(|status| status.as_u16()),
+                        "attempt succeeded"
+                    );
+                    pace.granted(turn);
+                    return Ok(Response {
+                        value,
+                        status: status.unwrap_or_default(),
+                        headers: std::mem::take(&mut exchange.headers),
+                        body: std::mem::take(&mut exchange.body),
+                        attempts,
+                    });
+                }
+                Err(error) => error.with(self.met(request, &mut exchange)),
+            };
+            let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_input();
+            applied |= sent && !unseen;
+            let made = attempts - u32::from(error.is_invalid_input());
+            let error = error.after(made, applied);
+            debug!(
+                http.request.resend_count = attempts - 1,
+                http.response.status_code = status.map(|status| status.as_u16()),
+                error.type = &*error.error_type(),
+                "attempt failed"
+            );
+
+            let asked = error.retry_after();
+            let limited = error.is_rate_limited();
+            match (status, asked) {
+                (None, _) => drop(turn),
+                (Some(_), _) if limited => pace.refused(turn, asked),
+                (Some(status), Some(asked)) if status == 503 => pace.held(turn, asked),
+                (Some(_), _) => pace.granted(turn),
+            }
+            let used_up = if limited {
+                self.options.max_retries == 0
+            } else {
+                retries == self.options.max_retries
+            };
+            let repeatable = self.operation.is_repeatable() || !applied;
+            let asked = asked.unwrap_or_default();
+            if used_up || !repeatable || !error.is_retryable() || asked > longest {
+                return Err(error);
+            }
+            if !limited {
+                let wait = asked + shared.backoff.jitter(retries);
+                if after(wait) >= deadline || !budget.withdraw() {
+                    return Err(error);
+                }
+                retries += 1;
+                sleep(wait).await;
+            }
+            last = Some(error);
+        }
+        unreachable!("the range of attempts has no end")
+    }
+
+    /// The request of one attempt, with the key of this moment.
+    fn attempt(&self, request: &Request) -> (reqwest::Request, Option<bytes::Bytes>) {
+        let mut attempt = reqwest::Request::new(request.method.clone(), request.url.clone());
+        let headers = attempt.headers_mut();
+        headers.clone_from(&request.headers);
+        headers.insert(KEY_HEADER, self.account.key.clone());
+        (attempt, request.body.clone())
+    }
+
+    /// What the answer says, or why it does not.
+    fn value(
+        &self,
+        request: &Request,
+        ended: Result<Result<(), Stopped>, Elapsed>,
+        limit: Duration,
+        exchange: &Exchange,
+    ) -> Result<T, Error> {
+        if exchange.redirected {
+            return Err(Error::new(Kind::Redirected));
+        }
+        // A body that breaks off or never ends does not hide the status.
+        if exchange.status.is_some_and(|status| !status.is_success()) {
+            return Err(Error::new(Kind::Status));
+        }
+        match ended {
+            Ok(Ok(())) => {
+                let path = self.account.shared.path(&request.url).unwrap_or_default();
+                let value = decode(self.operation, path, &exchange.body);
+                value.map_err(|(problem, source)| {
+                    let error = Error::new(Kind::Decode(problem));
+                    match source {
+                        Some(source) => error.because(Malformed(source)),
+                        None => error,
+                    }
+                })
+            }
+            Ok(Err(Stopped::TooLong)) => Err(Error::new(Kind::Decode("is longer than 1 MiB"))),
+            Ok(Err(Stopped::Broken(source))) => Err(Error::transport(source)),
+            Err(_) => Err(Error::new(Kind::Timeout(Some(limit)))),
+        }
+    }
+
+    /// What an error keeps of the answer.
+    fn met(&self, request: &Request, exchange: &mut Exchange) -> Met {
+        let hidden = self.hidden(request);
+        let mut body = std::mem::take(&mut exchange.body);
+        body.truncate(MAX_ERROR);
+        let headers = std::mem::take(&mut exchange.headers);
+        let refused = exchange.status.is_some_and(|status| !status.is_success());
+        Met {
+            status: exchange.status,
+            message: refused.then(|| message::message(&body, &hidden)).flatten(),
+            retry_after: retry_after(&headers),
+            redirect: location_host(&headers, &self.account.shared.base_url)
+                .map(|host| message::blank(&host, &hidden)),
+            headers,
+            body,
+        }
+    }
+
+    /// What no text may show.
+    fn hidden(&self, request: &Request) -> Hidden {
+        let mut hidden = Hidden::default();
+        hidden.key(self.account.key.to_str().unwrap_or_default());
+        if let Some(path) = self.account.shared.path(&request.url) {
+            for value in self.operation.path_values(path) {
+                hidden.value(&value);
+            }
+        }
+        let body = request.body.as_deref().unwrap_or_default();
+        for (text, secret) in self.operation.hidden(body) {
+            if secret {
+                hidden.secret(&text);
+            } else {
+                hidden.text(&text);
+            }
+        }
+        hidden
+    }
+}
+
+impl<T: DeserializeOwned + 'static> IntoFuture for Call<T> {
+    type Output = Result<Response<T>, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl<T> fmt::Debug for Call<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("operation", &self.operation.id)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A header that a caller may set.
+pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let Ok(name) = HeaderName::try_from(name) else {
+        return Err(format!("`{name}` is not the name of a header").replace(char::is_control, " "));
+    };
+    if is_reserved(&name) {
+        return Err(format!(
+            "the header `{name}` is set by the client itself; leave it out"
+        ));
+    }
+    let Ok(mut value) = HeaderValue::try_from(value) else {
+        return Err(format!(
+            "the value of the header `{name}` has a control character"
+        ));
+    };
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+fn is_reserved(name: &HeaderName) -> bool {
+    let reserved = ["host", "transfer-encoding", "connection"];
+    *name == KEY_HEADER
+        || reserved.contains(&name.as_str())
+        || name.as_str().starts_with("content-")
+}
+
+/// Where a redirect points; a relative one stays on the host of the request.
+fn location_host(headers: &HeaderMap, base_url: &Url) -> Option<String> {
+    let location = headers.get(LOCATION)?.to_str().ok()?;
+    let location = base_url.join(location).ok()?;
+    location.host_str().map(ToOwned::to_owned)
+}
+
+fn after(duration: Duration) -> Instant {
+    Instant::now() + within_a_year(duration)
+}

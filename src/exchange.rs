@@ -1,0 +1,161 @@
+//! One attempt on the wire, owned by who makes it, as far as it got.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use reqwest::{Body, Request, StatusCode, header::HeaderMap};
+
+/// The most that is read of a successful answer, in bytes.
+const MAX_SUCCESS: usize = 1 << 20;
+/// The most that is kept of an error's body, in bytes.
+pub(crate) const MAX_ERROR: usize = 64 << 10;
+
+/// What was sent, and what has come back so far.
+///
+/// When it is dropped or [ended](Self::end), a body that waits for its turn on a connection is
+/// not sent any more.
+#[derive(Default)]
+pub(crate) struct Exchange {
+    sent: Sent,
+    pub status: Option<StatusCode>,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+    /// Another URL answered: the HTTP client has followed a redirect.
+    pub redirected: bool,
+}
+
+/// Why an attempt stopped before the end of its answer.
+pub(crate) enum Stopped {
+    Broken(reqwest::Error),
+    /// The answer is longer than a success may be.
+    TooLong,
+}
+
+impl Exchange {
+    /// Sends the request and reads the answer, within the limits of what is kept.
+    pub async fn run(
+        &mut self,
+        http: &reqwest::Client,
+        mut request: Request,
+        body: Option<Bytes>,
+    ) -> Result<(), Stopped> {
+        match body {
+            Some(body) => {
+                let body = Some(body);
+                let sent = self.sent.clone();
+                *request.body_mut() = Some(Body::wrap(Watched { body, sent }));
+            }
+            // There is nothing to watch: it counts as sent from the start.
+            None => drop(self.sent.begin()),
+        }
+        let url = request.url().clone();
+        let mut response = http.execute(request).await.map_err(Stopped::Broken)?;
+        self.redirected = *response.url() != url;
+        self.status = Some(response.status());
+        self.headers = std::mem::take(response.headers_mut());
+        let success = response.status().is_success();
+        let most = if success { MAX_SUCCESS } else { MAX_ERROR };
+        while let Some(chunk) = response.chunk().await.map_err(Stopped::Broken)? {
+            let room = most - self.body.len();
+            self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room && success {
+                return Err(Stopped::TooLong);
+            }
+            if chunk.len() >= room && !success {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the attempt, and says whether the server may have seen the request.
+    pub fn end(&self) -> bool {
+        self.sent.end()
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.sent.end();
+    }
+}
+
+/// Whether a request has begun to leave. It can begin or end first, never both.
+#[derive(Clone, Default)]
+struct Sent(Arc<AtomicU8>);
+
+impl Sent {
+    const WAITING: u8 = 0;
+    const BEGUN: u8 = 1;
+    const ENDED: u8 = 2;
+
+    /// Whether it may leave.
+    fn begin(&self) -> bool {
+        self.settle(Self::BEGUN) != Self::ENDED
+    }
+
+    /// Whether it had begun to leave.
+    fn end(&self) -> bool {
+        self.settle(Self::ENDED) == Self::BEGUN
+    }
+
+    fn settle(&self, state: u8) -> u8 {
+        let (now, relaxed) = (Self::WAITING, Ordering::Relaxed);
+        match self.0.compare_exchange(now, state, relaxed, relaxed) {
+            Ok(_) => state,
+            Err(first) => first,
+        }
+    }
+}
+
+/// A request body that is there only as long as its call is, and notes when the connection takes
+/// it: from then on the server may have seen the request.
+struct Watched {
+    body: Option<Bytes>,
+    sent: Sent,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = Ended;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Ended>>> {
+        Poll::Ready(self.body.take().map(|body| {
+            if self.sent.begin() {
+                Ok(Frame::data(body))
+            } else {
+                Err(Ended)
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.body.as_ref().map_or(0, Bytes::len) as u64)
+    }
+}
+
+#[derive(Debug)]
+struct Ended;
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the call has ended")
+    }
+}
+
+impl std::error::Error for Ended {}
