@@ -120,9 +120,6 @@ pub(crate) fn decode<T: DeserializeOwned>(
         return serde_json::from_slice(b"null").map_err(undocumented);
     };
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    if body.is_empty() {
-        return Err(("is empty", None));
-    }
     let value = serde_json::from_slice(body).map_err(undocumented)?;
     if answer.is_object {
         let look = Look {

@@ -82,10 +82,10 @@ fn a_2xx_without_a_readable_body_is_an_accepted_update() {
                 assert_eq!(error.body(), body, "{case}");
                 let line = error.to_string();
                 assert!(
-                    line.starts_with(&format!("the update was accepted ({status} "))
+                    line.starts_with(&format!("the request was accepted ({status} "))
                         && line.ends_with(
                             "but the answer is not the documented JSON; \
-                             read the number's settings elsewhere"
+                             look up elsewhere what holds now"
                         ),
                     "{line}"
                 );

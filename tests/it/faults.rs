@@ -97,8 +97,8 @@ fn a_body_that_breaks_off_tells_that_the_update_was_accepted() {
         let error = error_of(broken_off().close()).await;
         assert_eq!(
             error.to_string(),
-            "the update was accepted (200 OK), but the connection broke; try again later \
-             [the update may be in force]"
+            "the request was accepted (200 OK), but the connection broke; try again later \
+             [the request may have taken effect]"
         );
         assert_eq!(error.status().map(|s| s.as_u16()), Some(200));
     });
@@ -110,7 +110,7 @@ fn a_broken_connection_says_so_in_one_line() {
         let error = error_of(Step::silent().reset()).await;
         assert_eq!(
             error.to_string(),
-            "the connection broke; try again later [the update may be in force]"
+            "the connection broke; try again later [the request may have taken effect]"
         );
     });
 }

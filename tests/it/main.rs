@@ -1,6 +1,8 @@
 //! One binary for all tests, so that the crate is linked once.
 
+mod answers;
 mod bodies;
+mod calls;
 mod capture;
 mod documented;
 mod errors;

@@ -213,7 +213,12 @@ fn a_refused_key_is_not_repeated() {
             format!("{KEY}{end}{KEY}"),
         ] {
             let error = Client::new(&*key).expect_err("a key that is no header value");
-            assert!(error.is_invalid_input(), "{end:?}");
+            assert_eq!(
+                error.to_string(),
+                "invalid input: the API key has a space, a line break or another character that \
+                 is not visible ASCII; copy it again without that",
+                "{end:?}"
+            );
             assert_clean("the error", &texts(&error));
             let builder = Client::builder().api_key(key);
             assert_clean("the builder", &format!("{builder:?}"));
@@ -254,7 +259,7 @@ fn the_most_detailed_log_shows_no_secret() {
     for source in [
         "reqwest::connect",
         "hyper_util::client",
-        "sigmamind::retry",
+        "sigmamind::call",
         "attempt failed",
         "intercepts",
     ] {

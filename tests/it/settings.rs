@@ -31,8 +31,10 @@ fn plain_http_is_for_this_machine() {
         assert!(error.is_invalid_input() && !error.may_have_been_applied());
         assert_eq!(
             error.to_string(),
-            "invalid input: the base URL must be https, or everyone on the way can read the key \
-             and the trunk password"
+            format!(
+                "invalid input: the base URL {url:?} must be https, or everyone on the way can \
+                 read the key and the trunk password"
+            )
         );
         let allowed = at(&url).danger_send_secrets_unencrypted(true).build();
         assert!(allowed.is_ok(), "{host} with the switch");
@@ -58,11 +60,17 @@ fn a_base_url_is_only_an_address() {
         ("", "is not a URL: relative URL without a base"),
         (
             "api.sigmamind.ai",
-            "is not a URL: relative URL without a base",
+            "\"api.sigmamind.ai\" is not a URL: relative URL without a base",
         ),
-        ("https://", "is not a URL: empty host"),
-        ("ftp://api.sigmamind.ai", "must begin with https://"),
-        ("file:///etc/passwd", "must begin with https://"),
+        ("https://", "\"https://\" is not a URL: empty host"),
+        (
+            "ftp://api.sigmamind.ai",
+            "\"ftp://api.sigmamind.ai\" must begin with https://",
+        ),
+        (
+            "file:///etc/passwd",
+            "\"file:///etc/passwd\" must begin with https://",
+        ),
         (
             "https://me@api.sigmamind.ai",
             "must not have a user or a password",
@@ -83,6 +91,18 @@ fn a_base_url_is_only_an_address() {
             "https://api.sigmamind.ai#a",
             "must not have a query or a fragment",
         ),
+        (
+            "https://api.sigmamind.ai//",
+            "\"https://api.sigmamind.ai//\" has an empty path segment",
+        ),
+        (
+            "https://api.sigmamind.ai/a//b",
+            "\"https://api.sigmamind.ai/a//b\" has an empty path segment",
+        ),
+        (
+            "https://api.sigmamind.ai/a%2Fb",
+            "\"https://api.sigmamind.ai/a%2Fb\" has an escaped character in its path",
+        ),
     ] {
         let error = at(url).build().expect_err(url);
         assert!(error.is_invalid_input(), "{url}");
@@ -91,6 +111,19 @@ fn a_base_url_is_only_an_address() {
             format!("invalid input: the base URL {reason}"),
             "{url}"
         );
+    }
+}
+
+/// A key that was put where the URL belongs, say.
+#[test]
+fn a_refused_base_url_does_not_show_the_key() {
+    for url in [
+        KEY.to_owned(),
+        format!("ftp://{KEY}.test"),
+        format!("x?{KEY}"),
+    ] {
+        let error = at(&url).build().expect_err(&url);
+        assert!(!error.to_string().contains(KEY), "{error}");
     }
 }
 

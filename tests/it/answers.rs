@@ -1,0 +1,102 @@
+//! A success is about what was asked.
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, Step, call, causes, error_of, quick};
+
+#[test]
+fn the_body_is_kept_as_it_came() {
+    quick(async {
+        let body = "\u{feff} {\"friendlyName\": \"F\",  \"region\": [1]}\n";
+        let server = Server::start([Step::answer(200, &[], body)]).await;
+        let phone = call(&server.client()).await.unwrap();
+        assert_eq!(phone.friendly_name.as_deref(), Some("F"));
+        assert_eq!(phone.body(), body.as_bytes());
+    });
+}
+
+#[test]
+fn a_success_that_is_about_something_else_is_none() {
+    let cases = [
+        (
+            json!({ "error": "not yours" }),
+            "has none of the documented properties",
+        ),
+        (
+            json!({ "success": false }),
+            "has none of the documented properties",
+        ),
+        (
+            json!({ "data": { "friendlyName": "F" } }),
+            "has none of the documented properties",
+        ),
+        (
+            json!({ "sipPhoneNumber": "+14155552672" }),
+            "is about another number than was asked for",
+        ),
+        (
+            json!({ "friendlyName": "F", "sipPhoneNumber": 14_155_552_672_u64 }),
+            "is about another number than was asked for",
+        ),
+        (
+            json!({ "sipPhoneNumber": "+1 (415) 555-2672" }),
+            "is about another number than was asked for",
+        ),
+    ];
+    quick(async {
+        for (body, problem) in cases {
+            let error = error_of(Step::answer(200, &[], body.to_string())).await;
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the request was accepted (200 OK), but the answer {problem}; look up \
+                     elsewhere what holds now"
+                )
+            );
+            assert!(error.is_decode() && error.may_have_been_applied(), "{body}");
+            assert!(!error.is_retryable(), "{body}");
+            assert_eq!(error.body(), body.to_string().as_bytes());
+        }
+    });
+}
+
+/// As a struct, serde would read a list of the right length.
+#[test]
+fn a_list_is_no_object() {
+    quick(async {
+        let list = Value::from(vec![Value::Null; 8]).to_string();
+        let error = error_of(Step::answer(200, &[], list)).await;
+        assert!(
+            error.is_decode() && error.may_have_been_applied(),
+            "{error}"
+        );
+        assert!(
+            causes(&error)[0]
+                .to_string()
+                .starts_with("expected an object")
+        );
+    });
+}
+
+#[test]
+fn a_number_may_be_written_in_other_ways() {
+    let same = [
+        json!({}),
+        json!({ "sipPhoneNumber": null }),
+        json!({ "sipPhoneNumber": "14155552671" }),
+        json!({ "sipPhoneNumber": 14_155_552_671_u64 }),
+        json!({ "sipPhoneNumber": "+1 (415) 555-2671" }),
+        json!({ "sipPhoneNumber": "0014155552671" }),
+        json!({ "sipPhoneNumber": "04155552671" }), // a national form
+        json!({ "sipPhoneNumber": "5552671" }),
+        json!({ "sipPhoneNumber": "sip:+14155559999@example.com" }),
+        json!({ "sipPhoneNumber": "911" }),
+    ];
+    quick(async {
+        for body in same {
+            let server = Server::start([Step::answer(200, &[], body.to_string())]).await;
+            let answer = call(&server.client()).await;
+            assert!(answer.is_ok(), "{body}: {}", answer.unwrap_err());
+        }
+    });
+}

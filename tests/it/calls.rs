@@ -1,0 +1,208 @@
+//! A call as a value: made, checked, changed, sent and dropped.
+
+use std::time::Duration;
+
+use sigmamind::{Call, PhoneNumber, PhoneNumberUpdate};
+
+use crate::server::{KEY, NUMBER, PASSWORD, Server, Step, USERNAME, call, quick};
+
+#[test]
+fn nothing_is_sent_before_a_call_is_polled() {
+    quick(async {
+        let server = Server::start([]).await;
+        let made = call(&server.client());
+        made.check().unwrap();
+        let sending = made.send();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(server.log().connections, 0);
+        sending.await.unwrap();
+        assert_eq!(server.requests(), 1);
+    });
+}
+
+#[test]
+fn a_call_goes_wherever_a_future_goes() {
+    quick(async {
+        let server = Server::start([]).await;
+        let client = server.client();
+        tokio::spawn(call(&client).send()).await.unwrap().unwrap();
+        let both = [call(&client), call(&client)].map(Call::send);
+        for sent in futures_util::future::join_all(both).await {
+            sent.unwrap();
+        }
+        drop(client); // a call owns what it needs
+        let kept = call(&server.client());
+        kept.await.unwrap();
+        assert_eq!(server.requests(), 4);
+    });
+}
+
+/// A change of a call, and why it is refused.
+type Refused = (
+    &'static str,
+    fn(Call<PhoneNumber>) -> Call<PhoneNumber>,
+    &'static str,
+);
+
+#[test]
+fn what_a_call_is_refused_for_is_said_by_check_and_by_sending() {
+    let cases: [Refused; 12] = [
+        (
+            "timeout",
+            |call| call.timeout(Duration::ZERO),
+            "the timeout is zero; nothing can be done in no time",
+        ),
+        (
+            "deadline",
+            |call| call.deadline(Duration::ZERO),
+            "the deadline is zero; nothing can be done in no time",
+        ),
+        (
+            "the first of two",
+            |call| call.timeout(Duration::ZERO).deadline(Duration::ZERO),
+            "the timeout is zero; nothing can be done in no time",
+        ),
+        (
+            "a name",
+            |call| call.header("a b\n", "c"),
+            "`a b ` is not the name of a header",
+        ),
+        (
+            "a value",
+            |call| call.header("x-a", "b\nc"),
+            "the value of the header `x-a` has a control character",
+        ),
+        (
+            "the key's",
+            |call| call.header("X-API-Key", "b"),
+            "the header `x-api-key` is set by the client itself; leave it out",
+        ),
+        (
+            "host",
+            |call| call.header("Host", "b"),
+            "the header `host` is set by the client itself; leave it out",
+        ),
+        (
+            "length",
+            |call| call.header("Content-Length", "b"),
+            "the header `content-length` is set by the client itself; leave it out",
+        ),
+        (
+            "type",
+            |call| call.header("content-type", "b"),
+            "the header `content-type` is set by the client itself; leave it out",
+        ),
+        (
+            "encoding",
+            |call| call.header("transfer-encoding", "b"),
+            "the header `transfer-encoding` is set by the client itself; leave it out",
+        ),
+        (
+            "connection",
+            |call| call.header("connection", "b"),
+            "the header `connection` is set by the client itself; leave it out",
+        ),
+        (
+            "a later good value does not mend it",
+            |call| {
+                call.deadline(Duration::ZERO)
+                    .deadline(Duration::from_secs(1))
+            },
+            "the deadline is zero; nothing can be done in no time",
+        ),
+    ];
+    quick(async {
+        let server = Server::start([]).await;
+        let client = server.client();
+        for (case, change, reason) in cases {
+            let reason = format!("invalid input: {reason}");
+            let changed = change(call(&client));
+            for _ in 0..2 {
+                let error = changed.check().expect_err(case);
+                assert_eq!(error.to_string(), reason);
+            }
+            let error = changed.await.expect_err(case);
+            assert_eq!(error.to_string(), reason);
+            assert!(error.is_invalid_input() && !error.may_have_been_applied());
+            assert_eq!(error.attempts(), 0);
+        }
+        assert_eq!(server.log().connections, 0);
+    });
+}
+
+#[test]
+fn headers_of_a_call_are_sent_with_each_attempt_and_with_no_other_call() {
+    quick(async {
+        let server = Server::start([Step::status(503)]).await;
+        let client = server.client_with(|builder| builder.header("x-of", "all"));
+        let with = call(&client)
+            .header("X-Trace", "7")
+            .header("user-agent", "mine")
+            .header("x-of", "one");
+        with.await.unwrap();
+        call(&client).await.unwrap();
+        let heads: Vec<_> = server.log().requests.into_iter().map(|r| r.head).collect();
+        let has = |line: &str| {
+            heads
+                .iter()
+                .map(|head| head.contains(line))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(has("\r\nx-trace: 7"), [true, true, false]);
+        assert_eq!(has("\r\nuser-agent: mine"), [true, true, false]);
+        assert_eq!(has("\r\nuser-agent: sigmamind-rust/"), [false, false, true]);
+        assert_eq!(has("\r\nx-of: one"), [true, true, false]);
+        assert_eq!(has("\r\nx-of: all"), [false, false, true]);
+    });
+}
+
+#[test]
+fn the_debug_of_a_call_hides_what_it_sends() {
+    quick(async {
+        let server = Server::start([]).await;
+        let call = call(&server.client()).header("x-a", "value-of-a-header");
+        let text = format!("{call:?} {call:#?}");
+        for hidden in [
+            KEY,
+            &NUMBER[1..],
+            USERNAME,
+            &PASSWORD[..5],
+            "value-of-a-header",
+        ] {
+            assert!(!text.contains(hidden), "{text}");
+        }
+        assert!(text.contains("updatePhoneNumber"), "{text}");
+    });
+}
+
+#[test]
+fn a_call_outside_a_runtime_is_an_error() {
+    let client = sigmamind::Client::builder()
+        .api_key(KEY)
+        .base_url("http://127.0.0.1:9")
+        .build()
+        .unwrap();
+    let mut sending = std::pin::pin!(call(&client).send());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(Err(error)) = sending.as_mut().poll(&mut context) else {
+        panic!("it waits for something");
+    };
+    assert_eq!(
+        error.to_string(),
+        "invalid input: there is no tokio runtime here; send the call inside one"
+    );
+}
+
+#[test]
+fn the_future_of_a_call_is_small() {
+    let client = sigmamind::Client::new(KEY).unwrap();
+    let update = PhoneNumberUpdate::default().friendly_name("a");
+    let call = client.update_phone_number(&NUMBER.parse().unwrap(), &update);
+    assert!(size_of_val(&call) <= 344, "a call: {}", size_of_val(&call));
+    let sending = call.send();
+    assert!(
+        size_of_val(&sending) <= 2_400,
+        "its sending: {}",
+        size_of_val(&sending)
+    );
+}
