@@ -136,12 +136,9 @@ impl<T> Call<T> {
         let shared = &account.shared;
         let request = Request::describe(shared.base(), &shared.http, describe);
         Self {
-            request: request.and_then(|mut request| {
+            request: request.and_then(|request| {
                 let path = shared.path(&request.url);
                 operation.check(path.unwrap_or_default(), request.body.as_deref())?;
-                let headers = &mut request.headers;
-                headers.reserve(shared.headers.len() + 1);
-                headers.extend(shared.headers.clone());
                 Ok(request)
             }),
             operation,
@@ -277,8 +274,12 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let until = after(self.options.timeout).min(deadline);
             let mut exchange = Exchange::default();
             let ended = {
-                let (request, body) = self.attempt(request);
-                timeout_at(until, exchange.run(&shared.http, request, body)).await
+                let (attempt, body) = self.attempt(request);
+                timeout_at(
+                    until,
+                    exchange.run(&shared.http, attempt, body, &request.url),
+                )
+                .await
             };
             let sent = exchange.end();
             let limit = if until < deadline {
@@ -350,9 +351,13 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     /// The request of one attempt, with the key of this moment.
     fn attempt(&self, request: &Request) -> (reqwest::Request, Option<bytes::Bytes>) {
         let mut attempt = reqwest::Request::new(request.method.clone(), request.url.clone());
-        let headers = attempt.headers_mut();
-        headers.clone_from(&request.headers);
+        let known = [&self.account.shared.headers, &request.headers];
+        let mut headers = HeaderMap::with_capacity(known[0].len() + known[1].len() + 1);
+        for (name, value) in known.into_iter().flatten() {
+            headers.insert(name, value.clone());
+        }
         headers.insert(KEY_HEADER, self.account.key.clone());
+        *attempt.headers_mut() = headers;
         (attempt, request.body.clone())
     }
 

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use reqwest::{Body, Request, StatusCode, header::HeaderMap};
+use reqwest::{Body, Request, StatusCode, Url, header::HeaderMap};
 
 /// The most that is read of a successful answer, in bytes.
 const MAX_SUCCESS: usize = 1 << 20;
@@ -46,6 +46,7 @@ impl Exchange {
         http: &reqwest::Client,
         mut request: Request,
         body: Option<Bytes>,
+        url: &Url,
     ) -> Result<(), Stopped> {
         match body {
             Some(body) => {
@@ -56,9 +57,8 @@ impl Exchange {
             // There is nothing to watch: it counts as sent from the start.
             None => drop(self.sent.begin()),
         }
-        let url = request.url().clone();
         let mut response = http.execute(request).await.map_err(Stopped::Broken)?;
-        self.redirected = *response.url() != url;
+        self.redirected = response.url() != url;
         self.status = Some(response.status());
         self.headers = std::mem::take(response.headers_mut());
         let success = response.status().is_success();

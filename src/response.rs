@@ -1,11 +1,11 @@
 //! What a successful call returns, and how it is read from the answer.
 
-use std::{fmt, ops::Deref};
+use std::{borrow::Cow, cell::Cell, fmt, ops::Deref};
 
 use reqwest::{StatusCode, header::HeaderMap};
 use serde::{
     Deserializer,
-    de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+    de::{self, DeserializeOwned, DeserializeSeed, MapAccess, Visitor},
 };
 use serde_json::Value;
 
@@ -108,7 +108,7 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
 /// What is wrong with the body of a success, and the reader's own words for it.
 pub(crate) type Undecoded = (&'static str, Option<serde_json::Error>);
 
-/// Reads the body of a success, which must be about what was asked: `path` is the path of the
+/// Reads the body of a success, which must be about what was asked for: `path` is the path of the
 /// request.
 pub(crate) fn decode<T: DeserializeOwned>(
     operation: &Operation,
@@ -120,94 +120,130 @@ pub(crate) fn decode<T: DeserializeOwned>(
         return serde_json::from_slice(b"null").map_err(undocumented);
     };
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let value = serde_json::from_slice(body).map_err(undocumented)?;
-    if answer.is_object {
-        let look = Look {
-            operation,
-            answer,
-            path,
-        };
-        let mut reader = serde_json::Deserializer::from_slice(body);
-        if let Some(problem) = reader.deserialize_map(look).map_err(undocumented)? {
-            return Err((problem, None));
-        }
+    if !answer.is_object {
+        return serde_json::from_slice(body).map_err(undocumented);
+    }
+    let look = Look {
+        answer,
+        asked: &|parameter| operation.path_values(path).nth(parameter),
+        unknown: Cell::new(false),
+        known: Cell::new(answer.properties.is_empty()),
+        repeats: Cell::new(None),
+        astray: Cell::new(false),
+    };
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = T::deserialize(Watched(&mut reader, &look))
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(undocumented)?;
+    if look.astray.get() {
+        return Err(("is about another number than was asked for", None));
+    }
+    if look.unknown.get() && !look.known.get() {
+        return Err(("has none of the documented properties", None));
     }
     Ok(value)
 }
 
-/// Looks over the properties of an object, and says what is wrong with them.
-#[derive(Clone, Copy)]
+/// What is noticed of an object while it is read.
 struct Look<'a> {
-    operation: &'a Operation,
     answer: &'a Answer,
-    path: &'a str,
+    /// The value of a parameter of the request's path.
+    asked: &'a dyn Fn(usize) -> Option<Cow<'a, str>>,
+    /// Whether it has properties that the document does not name, and such as it does.
+    unknown: Cell<bool>,
+    known: Cell<bool>,
+    /// The parameter that the property at hand repeats.
+    repeats: Cell<Option<usize>>,
+    astray: Cell<bool>,
 }
 
-impl<'de> Visitor<'de> for Look<'_> {
-    type Value = Option<&'static str>;
+impl Look<'_> {
+    fn name(&self, name: &str) {
+        let mut repeats = self.answer.repeats.iter();
+        let repeats = repeats.find(|(property, _)| *property == name);
+        self.repeats.set(repeats.map(|(_, parameter)| *parameter));
+        if !self.known.get() {
+            let known = self.answer.properties.contains(&name);
+            self.known.set(known);
+            self.unknown.set(!known);
+        }
+    }
+
+    fn value(&self, about: &Value) {
+        let asked = self.repeats.get().and_then(self.asked);
+        let differs = asked.is_some_and(|asked| match about {
+            Value::String(about) => differ(&asked, about),
+            Value::Number(about) => differ(&asked, &about.to_string()),
+            _ => false,
+        });
+        self.astray.set(self.astray.get() || differs);
+    }
+}
+
+/// A part of serde's machinery that passes everything on, and lets the look see the names of the
+/// outermost object and the values that repeat a parameter.
+struct Watched<'a, W>(W, &'a Look<'a>);
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Watched<'_, D> {
+    type Error = D::Error;
+
+    // Also for a struct, which would read a list as well.
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(Watched(visitor, self.1))
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_identifier(Watched(visitor, self.1))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum ignored_any
+    }
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
+    type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+        self.0.expecting(f)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut any, mut known, mut problem) = (false, self.answer.properties.is_empty(), None);
-        while let Some(name) = map.next_key_seed(Name(self.answer))? {
-            any = true;
-            known |= name.known;
-            let asked = name.repeats.and_then(|parameter| {
-                let mut values = self.operation.path_values(self.path);
-                values.nth(parameter)
-            });
-            match asked {
-                None => drop(map.next_value::<IgnoredAny>()?),
-                Some(asked) => match map.next_value()? {
-                    Value::String(about) if !differ(&asked, &about) => {}
-                    Value::Number(about) if !differ(&asked, &about.to_string()) => {}
-                    Value::String(_) | Value::Number(_) => {
-                        problem = Some("is about another number than was asked for");
-                    }
-                    _ => {}
-                },
-            }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        self.0.visit_map(Watched(map, self.1))
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<V::Value, E> {
+        self.1.name(name);
+        self.0.visit_str(name)
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Watched<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error>
+    where
+        K: DeserializeSeed<'de>,
+    {
+        self.0.next_key_seed(Watched(seed, self.1))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        if self.1.repeats.get().is_none() {
+            return self.0.next_value_seed(seed);
         }
-        if any && !known {
-            problem = Some("has none of the documented properties");
-        }
-        Ok(problem)
+        let value: Value = self.0.next_value()?;
+        self.1.value(&value);
+        seed.deserialize(value).map_err(de::Error::custom)
     }
 }
 
-/// Reads what the name of a property means, without a copy of it.
-struct Name<'a>(&'a Answer);
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Watched<'_, K> {
+    type Value = K::Value;
 
-struct Meaning {
-    known: bool,
-    /// The parameter of the path that the property repeats.
-    repeats: Option<usize>,
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Meaning;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Meaning, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Meaning;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Meaning, E> {
-        let repeats = self.0.repeats.iter().find(|(of, _)| *of == name);
-        Ok(Meaning {
-            known: self.0.properties.contains(&name),
-            repeats: repeats.map(|(_, parameter)| *parameter),
-        })
+    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<K::Value, D::Error> {
+        self.0.deserialize(Watched(name, self.1))
     }
 }
 
