@@ -9,7 +9,6 @@ use crate::{
     Client, Error, Secret,
     client::{Shared, Timing},
     generated::BASE_URL,
-    operation::segment_count,
     tls,
 };
 
@@ -183,7 +182,6 @@ impl ClientBuilder {
         Ok(Client {
             shared: Arc::new(Shared {
                 http,
-                base_segments: segment_count(base_url.path()),
                 base_url,
                 key,
                 user_agent,

@@ -39,8 +39,6 @@ pub struct Client {
 pub(crate) struct Shared {
     pub http: reqwest::Client,
     pub base_url: Url,
-    /// How many path segments the base URL has.
-    pub base_segments: usize,
     pub key: HeaderValue,
     pub user_agent: HeaderValue,
     pub budget: TpsBudget,
@@ -153,7 +151,7 @@ impl Client {
         let Shared { base_url, http, .. } = &*self.shared;
         let shared = self.shared.clone();
         generated::Client::new_with_client(
-            base_url.path().trim_end_matches('/'),
+            base_url.as_str().trim_end_matches('/'),
             http.clone(),
             Attempt {
                 shared,

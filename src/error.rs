@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     Client, Response,
     hooks::{Exchange, Seen},
-    operation::{Operation, strings_at},
+    operation::Operation,
     response::{MAX_SUCCESS, request_id},
     retry,
 };
@@ -570,16 +570,11 @@ fn words(value: &Value) -> Option<String> {
 /// The texts that no message may show: the key, the secrets that were sent, the path's values.
 fn hidden(seen: &Seen, client: &Client, operation: &Operation) -> Vec<String> {
     let body = seen.request_body.as_deref().unwrap_or_default();
-    let body = serde_json::from_slice::<Value>(body).unwrap_or_default();
-    let secrets = operation
-        .secrets
-        .iter()
-        .flat_map(|at| strings_at(&body, at));
-    let template: Vec<_> = operation.path.split('/').collect();
-    let path = seen.path.split('/').skip(client.shared.base_segments);
-    let values = path
-        .filter(|part| !template.contains(part))
-        .map(|part| part.trim_start_matches('+'));
+    let strings = operation.hidden(body);
+    let secrets = strings.iter().filter(|(_, secret)| *secret);
+    let secrets = secrets.map(|(text, _)| &**text);
+    let values: Vec<_> = operation.path_values(&seen.path).collect();
+    let values = values.iter().map(|part| part.trim_start_matches('+'));
     let key = client.shared.key.to_str().ok();
     let plain = key.into_iter().chain(secrets).chain(values);
     // A server may quote the request, so that they come as JSON has them.

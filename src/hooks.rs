@@ -16,14 +16,13 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Limited;
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::{
-    Body, Request, Response, StatusCode, Url,
-    header::{HeaderMap, HeaderName, USER_AGENT},
+    Body, Request, Response, StatusCode,
+    header::{HeaderMap, USER_AGENT},
 };
 
 use crate::{client::Shared, generated, operation::Operation, response::MAX_SUCCESS};
 
-/// The header that carries the key.
-pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(crate) use generated::KEY_HEADER as API_KEY;
 
 /// What one attempt carries through the generated client.
 #[derive(Clone)]
@@ -31,16 +30,6 @@ pub(crate) struct Attempt {
     pub shared: Arc<Shared>,
     pub operation: &'static Operation,
     pub exchange: Arc<Exchange>,
-}
-
-impl Attempt {
-    /// The base URL with this path, in which the base URL's own comes first.
-    pub fn url(&self, path: String) -> Url {
-        let mut url = self.shared.base_url.clone();
-        url.set_path(&path);
-        self.exchange.lock().path = path;
-        url
-    }
 }
 
 impl std::fmt::Debug for Attempt {
@@ -91,10 +80,15 @@ impl ClientHooks<Attempt> for generated::Client {
         let Attempt {
             shared, operation, ..
         } = &self.inner;
+        let base = shared.base_url.path().trim_end_matches('/');
+        let path = request.url().path().strip_prefix(base).unwrap_or_default();
+        let body = request.body().and_then(Body::as_bytes);
         operation
-            .check(request, shared.base_segments)
+            .check(path, body)
             .map_err(progenitor_client::Error::InvalidRequest)?;
+        path.clone_into(&mut self.inner.exchange.lock().path);
         let headers = request.headers_mut();
+        headers.remove("api-version");
         headers.insert(API_KEY, shared.key.clone());
         headers.insert(USER_AGENT, shared.user_agent.clone());
         Ok(())

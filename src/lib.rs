@@ -22,6 +22,10 @@ mod hooks;
 #[cfg_attr(docsrs, doc(cfg(feature = "mock")))]
 pub mod mock;
 mod operation;
+mod request {
+    // Until the request is described and not sent by the generated client.
+    pub(crate) use crate::hooks::Attempt as Describe;
+}
 mod response;
 mod retry;
 mod tls;
@@ -30,7 +34,12 @@ mod types;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use error::Error;
-pub use generated::models::{self, PhoneNumber, PhoneNumberUpdate, Provider};
+pub use generated::{
+    DOCUMENT,
+    models::{self, PhoneNumber, PhoneNumberUpdate, Provider},
+    operations,
+};
+pub use operation::{Document, Operation};
 pub use reqwest;
 pub use response::Response;
 pub use types::{E164, InvalidE164, Nullable, ReportedNumber, Secret};

@@ -22,14 +22,13 @@ use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
-use super::{Facts, KEY, client, generated::facts};
+use super::{KEY, client};
 use crate::{
     Client, E164, PhoneNumber, PhoneNumberUpdate, generated::operations, hooks::API_KEY,
     operation::Operation,
 };
 
 const OPERATION: &Operation = &operations::UPDATE_PHONE_NUMBER;
-const FACTS: &Facts = &facts::UPDATE_PHONE_NUMBER;
 
 /// A server that plays the documented API over the numbers it is given.
 ///
@@ -113,8 +112,8 @@ impl FakeSigmaMind {
     /// If this machine gives it no port or no thread.
     #[must_use]
     pub fn start() -> Self {
-        let schema = serde_json::from_str(FACTS.request).expect("build.rs wrote JSON");
-        let schema = jsonschema::draft4::options()
+        let schema = serde_json::from_str(OPERATION.mock.request).expect("build.rs wrote JSON");
+        let schema = jsonschema::draft202012::options()
             .build(&schema)
             .expect("the document's schema is one");
         let shared = Arc::new(Shared {
@@ -298,7 +297,7 @@ impl Shared {
                 "there is no such number in this account",
             );
         };
-        for (sent, returned) in FACTS.returned {
+        for (sent, returned) in OPERATION.mock.returned {
             match update.get(sent) {
                 None => {}
                 Some(Value::Null) => {
