@@ -15,7 +15,7 @@ use std::{
 use progenitor_client::ResponseValue;
 use reqwest::{
     Method, Url,
-    header::{HeaderMap, HeaderName, HeaderValue, LOCATION},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -176,9 +176,13 @@ impl<T> Call<T> {
         let shared = &account.shared;
         let request = Request::describe(shared.base(), &shared.http, describe);
         Self {
-            request: request.and_then(|request| {
+            request: request.and_then(|mut request| {
                 let path = shared.path(&request.url);
                 operation.check(path.unwrap_or_default(), request.body.as_deref())?;
+                if operation.content_type != "application/json" && request.body.is_some() {
+                    let declared = HeaderValue::from_static(operation.content_type);
+                    request.headers.insert(CONTENT_TYPE, declared);
+                }
                 Ok(request)
             }),
             operation,
