@@ -347,6 +347,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             if status.is_some_and(|status| status != 401) {
                 key.accepted(key_now.clone());
             }
+            let whole = matches!(ended, Ok(Ok(())));
             let error = match self.value(request, ended, limit, &exchange) {
                 Ok(value) => {
                     debug!(
@@ -363,7 +364,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                         attempts,
                     });
                 }
-                Err(error) => error.with(self.met(request, &mut exchange, &key_now)),
+                Err(error) => error.with(self.met(request, &mut exchange, whole, &key_now)),
             };
             let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_input();
             applied |= sent && !unseen;
@@ -475,15 +476,24 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// What an error keeps of the answer.
-    fn met(&self, request: &Request, exchange: &mut Exchange, key: &HeaderValue) -> Met {
+    fn met(
+        &self,
+        request: &Request,
+        exchange: &mut Exchange,
+        whole: bool,
+        key: &HeaderValue,
+    ) -> Met {
         let hidden = self.hidden(request, key);
+        let whole = whole && exchange.body.len() < MAX_ERROR;
         let mut body = mem::take(&mut exchange.body);
         body.truncate(MAX_ERROR);
         let headers = mem::take(&mut exchange.headers);
         let refused = exchange.status.is_some_and(|status| !status.is_success());
         Met {
             status: exchange.status,
-            message: refused.then(|| message::message(&body, &hidden)).flatten(),
+            message: refused
+                .then(|| message::message(&body, whole, &hidden))
+                .flatten(),
             retry_after: retry_after(&headers),
             redirect: location_host(&headers, &self.account.shared.base_url)
                 .map(|host| message::blank(&host, &hidden)),
@@ -496,11 +506,18 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     fn hidden(&self, request: &Request, key: &HeaderValue) -> Hidden {
         let mut hidden = Hidden::default();
         for key in self.account.key.others().iter().chain([key]) {
-            hidden.key(key.to_str().unwrap_or_default());
+            hidden.secret(key.to_str().unwrap_or_default());
         }
-        if let Some(path) = self.account.shared.path(&request.url) {
-            for value in self.operation.path_values(path) {
-                hidden.value(&value);
+        let path = self.account.shared.path(&request.url).unwrap_or_default();
+        for value in self.operation.path_values(path) {
+            hidden.text(&value);
+        }
+        if self.operation.path.is_empty() {
+            // Of a path that is not documented, all that is no plain word.
+            let query = request.url.query().unwrap_or_default();
+            let parts = path.split('/').chain(query.split(['&', '=']));
+            for part in parts.filter(|part| part.contains(|c: char| c.is_ascii_digit())) {
+                hidden.text(part);
             }
         }
         let body = request.body.as_deref().unwrap_or_default();
