@@ -58,16 +58,14 @@ impl Hidden {
     }
 
     fn add(&mut self, text: &str, place: Place) {
-        // A server may quote the request, and that again.
+        // A server may quote the request, and that again, or its URL.
         let quoted = quoted(text);
-        for spelling in [&self::quoted(&quoted), &quoted, text] {
+        let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        for spelling in [text, &quoted, &self::quoted(&quoted), &encoded] {
             let spelling: Vec<_> = cleaned(spelling).0.into_iter().map(folded).collect();
-            let known = self
-                .texts
-                .last()
-                .is_some_and(|(known, _)| *known == spelling);
-            if !spelling.is_empty() && !known {
-                self.texts.push((spelling, place));
+            let hidden = (spelling, place);
+            if !hidden.0.is_empty() && !self.texts.contains(&hidden) {
+                self.texts.push(hidden);
             }
         }
     }
