@@ -31,7 +31,7 @@ use crate::{
     generated::{self, KEY_HEADER},
     message::{self, Hidden},
     operation::Operation,
-    pace::Pace,
+    pace::{Pace, Patience},
     request::Request,
     response::{Response, decode},
 };
@@ -264,7 +264,12 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         let deadline = after(self.options.deadline);
         let (mut last, mut retries, mut applied) = (None::<Error>, 0, false);
         for attempts in 1.. {
-            let turn = pace.turn(deadline, longest).await.map_err(|hold| {
+            let patience = Patience {
+                until: Some(deadline),
+                longest,
+                starved: self.options.deadline,
+            };
+            let turn = pace.turn(patience).await.map_err(|hold| {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
@@ -320,7 +325,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let asked = error.retry_after();
             let limited = error.is_rate_limited();
             match (status, asked) {
-                (None, _) => drop(turn),
+                (None, _) => {}
                 (Some(_), _) if limited => pace.refused(turn, asked),
                 (Some(status), Some(asked)) if status == 503 => pace.held(turn, asked),
                 (Some(_), _) => pace.granted(turn),
