@@ -34,7 +34,7 @@ use crate::{
     key::{Key, Source},
     message::{self, Hidden},
     operation::{Operation, UNDOCUMENTED},
-    pace::Pace,
+    pace::{Pace, Patience},
     request::Request,
     response::{Response, decode},
 };
@@ -324,7 +324,12 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         let deadline = after(self.options.deadline);
         let (mut last, mut retries, mut applied, mut rekeyed) = (None::<Error>, 0, false, false);
         for attempts in 1.. {
-            let turn = pace.turn(deadline, longest).await.map_err(|hold| {
+            let patience = Patience {
+                until: Some(deadline),
+                longest,
+                starved: self.options.deadline,
+            };
+            let turn = pace.turn(patience).await.map_err(|hold| {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
@@ -379,7 +384,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
 
             let asked = error.retry_after();
             match (status, asked) {
-                (None, _) => drop(turn),
+                (None, _) => {}
                 (Some(429), _) => pace.refused(turn, asked),
                 (Some(503), Some(asked)) => pace.held(turn, asked),
                 (Some(_), _) => pace.granted(turn),
