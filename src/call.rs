@@ -96,11 +96,6 @@ impl Attempt {
 }
 
 impl Shared {
-    /// The base URL as the generated operations continue it.
-    fn base(&self) -> &str {
-        self.base_url.as_str().trim_end_matches('/')
-    }
-
     /// The part of a URL's path that the operation has put after the base URL.
     fn path<'u>(&self, url: &'u Url) -> Option<&'u str> {
         url.path()
@@ -174,7 +169,7 @@ impl<T> Call<T> {
         ) -> Result<ResponseValue<T>, progenitor_client::Error>,
     ) -> Self {
         let shared = &account.shared;
-        let request = Request::describe(shared.base(), &shared.http, describe);
+        let request = Request::describe(&shared.base_url, &shared.http, describe);
         Self {
             request: request.and_then(|mut request| {
                 let path = shared.path(&request.url);

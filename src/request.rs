@@ -12,13 +12,16 @@ use http_body::Body as _;
 use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
 use reqwest::{
     Body, Method, Url,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use serde_json::Value;
 
 use crate::generated;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The generator's own header, which the API does not document.
+const API_VERSION: HeaderName = HeaderName::from_static("api-version");
 
 /// What an operation is to send; the key is not in it.
 pub(crate) struct Request {
@@ -36,16 +39,31 @@ impl Request {
     /// The generator has no "build only". So its `pre` hook takes the request out and ends the
     /// operation with an error, before anything in it could wait.
     pub fn describe<T>(
-        base_url: &str,
+        base_url: &Url,
         http: &reqwest::Client,
         operation: impl AsyncFnOnce(
             &generated::Client,
         ) -> Result<ResponseValue<T>, progenitor_client::Error>,
     ) -> Result<Self, String> {
-        let api = generated::Client::new_with_client(base_url, http.clone(), Describe::default());
-        let polled = pin!(operation(&api)).poll(&mut Context::from_waker(Waker::noop()));
-        match (api.inner.0.take(), polled) {
-            (Some(request), _) => Ok(request),
+        let describe = Describe {
+            url: RefCell::new(base_url.clone()),
+            rest: RefCell::default(),
+        };
+        let path = base_url.path().trim_end_matches('/');
+        let api = generated::Client::new_with_client(path, http.clone(), describe);
+        let polled = {
+            let operation = pin!(operation(&api));
+            operation.poll(&mut Context::from_waker(Waker::noop()))
+        };
+        let Describe { url, rest } = api.inner;
+        match (rest.into_inner(), polled) {
+            (Some((method, headers, body)), _) => Ok(Self {
+                repeatable: method != Method::POST,
+                url: url.into_inner(),
+                method,
+                headers,
+                body: body.and_then(whole),
+            }),
             (None, Poll::Ready(Err(error))) => Err(reason(&error)),
             (None, _) => Err("the generated operation does not describe its request".into()),
         }
@@ -100,20 +118,6 @@ impl Request {
     }
 }
 
-impl From<&mut reqwest::Request> for Request {
-    fn from(request: &mut reqwest::Request) -> Self {
-        let mut headers = mem::take(request.headers_mut());
-        headers.remove("api-version"); // the generator's own, which the API does not document
-        Self {
-            method: request.method().clone(),
-            url: request.url().clone(),
-            headers,
-            body: request.body_mut().take().and_then(whole),
-            repeatable: *request.method() != Method::POST,
-        }
-    }
-}
-
 /// The bytes of a body that is in memory, without a copy.
 fn whole(mut body: Body) -> Option<Bytes> {
     match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
@@ -133,20 +137,19 @@ fn reason(error: &progenitor_client::Error) -> String {
     }
 }
 
-/// Stands in the generated client where requests would leave, and keeps the one that comes.
-#[derive(Default)]
-pub(crate) struct Describe(RefCell<Option<Request>>);
-
-// The generated client derives both, and nobody calls them.
-impl Clone for Describe {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
+/// Stands in the generated client where requests would leave, and keeps what comes of one.
+pub(crate) struct Describe {
+    /// The base URL at first, then the request's.
+    url: RefCell<Url>,
+    rest: RefCell<Option<(Method, HeaderMap, Option<Body>)>>,
 }
 
-impl fmt::Debug for Describe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Describe")
+impl Describe {
+    /// The base URL with this path, in which the base URL's own comes first.
+    pub fn url(&self, path: String) -> Url {
+        let mut url = self.url.borrow().clone();
+        url.set_path(&path);
+        url
     }
 }
 
@@ -156,7 +159,27 @@ impl ClientHooks<Describe> for generated::Client {
         request: &mut reqwest::Request,
         _: &OperationInfo,
     ) -> Result<(), progenitor_client::Error<E>> {
-        self.inner.0.replace(Some(request.into()));
+        let mut headers = mem::take(request.headers_mut());
+        headers.remove(API_VERSION);
+        let (method, body) = (request.method().clone(), request.body_mut().take());
+        self.inner.rest.replace(Some((method, headers, body)));
+        mem::swap(request.url_mut(), &mut self.inner.url.borrow_mut());
         Err(progenitor_client::Error::Custom(String::new()))
+    }
+}
+
+// The generated client derives both, and nobody calls them.
+impl Clone for Describe {
+    fn clone(&self) -> Self {
+        Self {
+            url: self.url.clone(),
+            rest: RefCell::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Describe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Describe").finish_non_exhaustive()
     }
 }
