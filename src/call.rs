@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use progenitor_client::ResponseValue;
 use reqwest::{
     Method, Url,
@@ -96,12 +97,6 @@ impl Attempt {
 }
 
 impl Shared {
-    /// The part of a URL's path that the operation has put after the base URL.
-    fn path<'u>(&self, url: &'u Url) -> Option<&'u str> {
-        url.path()
-            .strip_prefix(self.base_url.path().trim_end_matches('/'))
-    }
-
     pub fn host(&self) -> &str {
         self.base_url.host_str().unwrap_or_default()
     }
@@ -172,8 +167,7 @@ impl<T> Call<T> {
         let request = Request::describe(&shared.base_url, &shared.http, describe);
         Self {
             request: request.and_then(|mut request| {
-                let path = shared.path(&request.url);
-                operation.check(path.unwrap_or_default(), request.body.as_deref())?;
+                operation.check(&request.path, request.body.as_deref())?;
                 if operation.content_type != "application/json" && request.body.is_some() {
                     let declared = HeaderValue::from_static(operation.content_type);
                     request.headers.insert(CONTENT_TYPE, declared);
@@ -274,18 +268,19 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     /// effect all the same.
     pub fn send(self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
         async move {
+            let mut this = self;
             let span = info_span!(
                 "sigmamind",
                 otel.kind = "client",
-                http.request.method = self.request.as_ref().map_or("", |r| r.method.as_str()),
-                url.template = Some(self.operation.path).filter(|path| !path.is_empty()),
-                server.address = %self.account.shared.host(),
+                http.request.method = this.request.as_ref().map_or("", |r| r.method.as_str()),
+                url.template = Some(this.operation.path).filter(|path| !path.is_empty()),
+                server.address = %this.account.shared.host(),
                 http.response.status_code = Empty,
                 http.request.resend_count = Empty,
                 error.type = Empty,
             );
             // Pinned where it is, a future this large is not moved.
-            let outcome = pin!(self.attempts()).instrument(span.clone()).await;
+            let outcome = pin!(this.attempts()).instrument(span.clone()).await;
             // Once, at the end: what an earlier attempt met would not describe the call.
             let (attempts, status, error_type) = match &outcome {
                 Ok(response) => (response.attempts, Some(response.status), None),
@@ -302,8 +297,8 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// Attempts until one succeeds or fails for good, or until time or retries run out.
-    async fn attempts(&self) -> Result<Response<T>, Error> {
-        let request = self.described()?;
+    async fn attempts(&mut self) -> Result<Response<T>, Error> {
+        self.check()?;
         if Handle::try_current().is_err() {
             return Err(Error::input(
                 "there is no tokio runtime here; send the call inside one",
@@ -314,7 +309,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             key,
             pace,
             budget,
-        } = &*self.account;
+        } = &*self.account.clone();
         let longest = shared.max_retry_after;
         let deadline = after(self.options.deadline);
         let (mut last, mut retries, mut applied, mut rekeyed) = (None::<Error>, 0, false, false);
@@ -330,13 +325,16 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             })?;
             let refused = |reason| Error::input(reason).after(attempts - 1, applied);
             let key_now = key.now().map_err(refused)?;
-            let attempt = self.attempt(request, attempts, &key_now).map_err(refused)?;
+            let (attempt, body) = self.attempt(attempts, &key_now).map_err(refused)?;
             if attempts == 1 {
                 budget.deposit();
             }
             let until = after(self.options.timeout).min(deadline);
             let mut exchange = Exchange::default();
-            let ended = timeout_at(until, exchange.run(&shared.http, attempt, request)).await;
+            let request = self.described()?;
+            let is_asked = |url: &Url| request.is_answered_by(url, &shared.base_url);
+            let exchanged = exchange.run(&shared.http, attempt, body, is_asked);
+            let ended = timeout_at(until, exchanged).await;
             let sent = exchange.end();
             let limit = if until < deadline {
                 self.options.timeout
@@ -348,7 +346,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 key.accepted(key_now.clone());
             }
             let whole = matches!(ended, Ok(Ok(())));
-            let error = match self.value(request, ended, limit, &exchange) {
+            let error = match self.value(ended, limit, &exchange) {
                 Ok(value) => {
                     debug!(
                         http.request.resend_count = attempts - 1,
@@ -364,7 +362,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                         attempts,
                     });
                 }
-                Err(error) => error.with(self.met(request, &mut exchange, whole, &key_now)),
+                Err(error) => error.with(self.met(&mut exchange, whole, &key_now)),
             };
             let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_input();
             applied |= sent && !unseen;
@@ -384,7 +382,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 (Some(503), Some(asked)) => pace.held(turn, asked),
                 (Some(_), _) => pace.granted(turn),
             }
-            if !request.repeatable && applied {
+            if applied && !self.described()?.repeatable {
                 return Err(error);
             }
             if status == Some(401) && !rekeyed && key.refused(&key_now) {
@@ -416,12 +414,12 @@ impl<T: DeserializeOwned + 'static> Call<T> {
 
     /// The request of one attempt, with the key of this moment.
     fn attempt(
-        &self,
-        request: &Request,
+        &mut self,
         number: u32,
         key: &HeaderValue,
-    ) -> Result<reqwest::Request, String> {
+    ) -> Result<(reqwest::Request, Option<Bytes>), String> {
         let shared = &self.account.shared;
+        let request = self.request.as_mut().map_err(|refused| refused.clone())?;
         let mut more = HeaderMap::new();
         if let Some(hook) = &shared.on_attempt {
             let operation = self.operation;
@@ -437,15 +435,15 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             headers.insert(name, value.clone());
         }
         headers.insert(KEY_HEADER, key.clone());
-        let mut attempt = reqwest::Request::new(request.method.clone(), request.url.clone());
+        let url = request.url(&shared.base_url);
+        let mut attempt = reqwest::Request::new(request.method.clone(), url);
         *attempt.headers_mut() = headers;
-        Ok(attempt)
+        Ok((attempt, request.body.clone()))
     }
 
     /// What the answer says, or why it does not.
     fn value(
         &self,
-        request: &Request,
         ended: Result<Result<(), Stopped>, Elapsed>,
         limit: Duration,
         exchange: &Exchange,
@@ -459,8 +457,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         }
         match ended {
             Ok(Ok(())) => {
-                let path = self.account.shared.path(&request.url).unwrap_or_default();
-                let value = decode(self.operation, path, &exchange.body);
+                let value = decode(self.operation, &self.described()?.path, &exchange.body);
                 value.map_err(|(problem, source)| {
                     let error = Error::new(Kind::Decode(problem));
                     match source {
@@ -476,14 +473,8 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// What an error keeps of the answer.
-    fn met(
-        &self,
-        request: &Request,
-        exchange: &mut Exchange,
-        whole: bool,
-        key: &HeaderValue,
-    ) -> Met {
-        let hidden = self.hidden(request, key);
+    fn met(&self, exchange: &mut Exchange, whole: bool, key: &HeaderValue) -> Met {
+        let hidden = self.hidden(key);
         let whole = whole && exchange.body.len() < MAX_ERROR;
         let mut body = mem::take(&mut exchange.body);
         body.truncate(MAX_ERROR);
@@ -503,19 +494,23 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// What no text may show.
-    fn hidden(&self, request: &Request, key: &HeaderValue) -> Hidden {
+    fn hidden(&self, key: &HeaderValue) -> Hidden {
         let mut hidden = Hidden::default();
+        let Ok(request) = &self.request else {
+            return hidden;
+        };
         for key in self.account.key.others().iter().chain([key]) {
             hidden.secret(key.to_str().unwrap_or_default());
         }
-        let path = self.account.shared.path(&request.url).unwrap_or_default();
-        for value in self.operation.path_values(path) {
+        for value in self.operation.path_values(&request.path) {
             hidden.text(&value);
         }
         if self.operation.path.is_empty() {
             // Of a path that is not documented, all that is no plain word.
-            let query = request.url.query().unwrap_or_default();
-            let parts = path.split('/').chain(query.split(['&', '=']));
+            let parts = request
+                .path
+                .split('/')
+                .chain(request.query().split(['&', '=']));
             for part in parts.filter(|part| part.contains(|c: char| c.is_ascii_digit())) {
                 hidden.text(part);
             }

@@ -166,8 +166,8 @@ impl Operation {
         let mut values = self.segments(path);
         // An escaped slash becomes a separator at many a server. The generator leaves `.`, `..` and
         // `\` alone, and the URL has taken them for steps.
-        if values.any(|value| value.is_empty() || value.contains("%2F"))
-            || values.rest != values.template
+        let escaped = |value: &str| value.contains('%') && value.contains("%2F");
+        if values.any(|value| value.is_empty() || escaped(value)) || values.rest != values.template
         {
             return Err(ASTRAY.into());
         }
@@ -217,10 +217,12 @@ impl<'p> Iterator for Segments<'p> {
     type Item = &'p str;
 
     fn next(&mut self) -> Option<&'p str> {
-        let (literal, parameter) = self.template.split_once('{')?;
+        // Of texts as short as these, by far the fastest search.
+        let position = |text: &str, byte| text.bytes().position(|other| other == byte);
+        let (literal, parameter) = self.template.split_at(position(self.template, b'{')?);
         let rest = self.rest.strip_prefix(literal)?;
-        let (_, template) = parameter.split_once('}')?;
-        let (value, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (value, rest) = rest.split_at(position(rest, b'/').unwrap_or(rest.len()));
+        let template = &parameter[position(parameter, b'}')? + 1..];
         *self = Self { template, rest };
         Some(value)
     }

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Body as _;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
 use reqwest::{
     Body, Method, Url,
@@ -18,6 +19,17 @@ use serde_json::Value;
 
 use crate::generated;
 
+/// What a path that is written by hand may have, and a URL may not.
+const BESIDES_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The generator's own header, which the API does not document.
@@ -26,7 +38,11 @@ const API_VERSION: HeaderName = HeaderName::from_static("api-version");
 /// What an operation is to send; the key is not in it.
 pub(crate) struct Request {
     pub method: Method,
-    pub url: Url,
+    /// What comes after the base URL.
+    pub path: String,
+    query: Option<String>,
+    /// All of the URL, for the first attempt.
+    url: Option<Url>,
     pub headers: HeaderMap,
     pub body: Option<Bytes>,
     /// Whether it may be sent again when the server may have seen it.
@@ -47,30 +63,31 @@ impl Request {
     ) -> Result<Self, String> {
         let describe = Describe {
             url: RefCell::new(base_url.clone()),
+            path: RefCell::default(),
             rest: RefCell::default(),
         };
-        let path = base_url.path().trim_end_matches('/');
-        let api = generated::Client::new_with_client(path, http.clone(), describe);
+        let api = generated::Client::new_with_client("", http.clone(), describe);
         let polled = {
             let operation = pin!(operation(&api));
             operation.poll(&mut Context::from_waker(Waker::noop()))
         };
-        let Describe { url, rest } = api.inner;
-        match (rest.into_inner(), polled) {
-            (Some((method, headers, body)), _) => Ok(Self {
+        let Describe { url, path, rest } = api.inner;
+        let this = match (rest.into_inner(), polled) {
+            (Some((method, headers, body)), _) => Self {
                 repeatable: method != Method::POST,
-                url: url.into_inner(),
                 method,
+                path: path.into_inner(),
+                query: None,
+                url: Some(url.into_inner()),
                 headers,
                 body: body.and_then(whole),
-            }),
-            (None, Poll::Ready(Err(error))) => Err(reason(&error)),
-            (None, _) => Err("the generated operation does not describe its request".into()),
-        }
+            },
+            (None, Poll::Ready(Err(error))) => return Err(reason(&error)),
+            (None, _) => return Err("the generated operation does not describe its request".into()),
+        };
+        this.checked(base_url)
     }
-}
 
-impl Request {
     /// A request to a path under the base URL, which the document does not have.
     pub fn undocumented(
         base_url: &Url,
@@ -85,37 +102,88 @@ impl Request {
             Some((path, query)) => (path, Some(query)),
             None => (path, None),
         };
-        let astray = |segment: &str| {
-            let segment = segment.to_ascii_lowercase().replace("%2e", ".");
-            matches!(&*segment, "." | "..") || segment.contains("%2f") || segment.contains("%5c")
-        };
-        if !path.starts_with('/') || path.contains(['\\', '#']) || path[1..].split('/').any(astray)
+        let escaped = path.to_ascii_lowercase();
+        if !path.starts_with('/')
+            || path.contains("//")
+            || path.contains(['#', '\\'])
+            || path.contains(char::is_control)
+            || ["%2e", "%2f", "%5c"]
+                .iter()
+                .any(|escape| escaped.contains(escape))
         {
             return Err(
-                "the path must begin with `/` and stay under the base URL; leave out `..`, `\\` \
-                 and `#`"
+                "the path must begin with one `/` and stay under the base URL; leave out `..`, \
+                 `//`, `\\`, `#` and their escapes"
                     .into(),
             );
         }
-        if path.contains("//") || path.contains(char::is_control) {
-            return Err("the path has an empty segment or a control character".into());
-        }
-        let mut url = base_url.clone();
-        url.set_path(&format!("{}{path}", base_url.path().trim_end_matches('/')));
-        url.set_query(query);
         let mut headers = HeaderMap::from_iter([(ACCEPT, JSON)]);
         if body.is_some() {
             headers.insert(CONTENT_TYPE, JSON);
         }
-        let repeatable = method.is_idempotent();
-        Ok(Self {
+        let path = utf8_percent_encode(path, BESIDES_PATH).to_string();
+        let query = query.map(ToOwned::to_owned);
+        let this = Self {
+            url: Some(join(base_url, &path, query.as_deref())),
+            repeatable: method.is_idempotent(),
             method,
-            url,
+            path,
+            query,
             headers,
             body: body.map(|body| body.to_string().into()),
-            repeatable,
-        })
+        };
+        this.checked(base_url)
     }
+
+    /// Refuses a path in which the URL has taken something for a step.
+    fn checked(self, base_url: &Url) -> Result<Self, String> {
+        let known = self.url.as_ref();
+        if known.is_some_and(|url| under(base_url, url) == Some(&self.path)) {
+            return Ok(self);
+        }
+        Err("a part of the path is `.`, `..` or has a `\\`, and would lead elsewhere".into())
+    }
+
+    pub fn query(&self) -> &str {
+        self.query.as_deref().unwrap_or_default()
+    }
+
+    /// The URL of the next attempt.
+    pub fn url(&mut self, base_url: &Url) -> Url {
+        let first = self.url.take();
+        first.unwrap_or_else(|| join(base_url, &self.path, self.query.as_deref()))
+    }
+
+    /// Whether an answer is this request's, by its URL, and not that of a redirect.
+    pub fn is_answered_by(&self, url: &Url, base_url: &Url) -> bool {
+        url.scheme() == base_url.scheme()
+            && url.host_str() == base_url.host_str()
+            && url.port() == base_url.port()
+            && under(base_url, url) == Some(&self.path)
+    }
+}
+
+/// The base URL with this path after its own.
+fn join(base_url: &Url, path: &str, query: Option<&str>) -> Url {
+    let mut url = base_url.clone();
+    match base_path(base_url) {
+        "" => url.set_path(path),
+        base => url.set_path(&format!("{base}{path}")),
+    }
+    if query.is_some() {
+        url.set_query(query);
+    }
+    url
+}
+
+/// The part of a URL's path that comes after the base URL's own.
+fn under<'u>(base_url: &Url, url: &'u Url) -> Option<&'u str> {
+    url.path().strip_prefix(base_path(base_url))
+}
+
+fn base_path(base_url: &Url) -> &str {
+    let path = base_url.path();
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 /// The bytes of a body that is in memory, without a copy.
@@ -141,14 +209,15 @@ fn reason(error: &progenitor_client::Error) -> String {
 pub(crate) struct Describe {
     /// The base URL at first, then the request's.
     url: RefCell<Url>,
+    path: RefCell<String>,
     rest: RefCell<Option<(Method, HeaderMap, Option<Body>)>>,
 }
 
 impl Describe {
-    /// The base URL with this path, in which the base URL's own comes first.
+    /// The base URL with this path after its own.
     pub fn url(&self, path: String) -> Url {
-        let mut url = self.url.borrow().clone();
-        url.set_path(&path);
+        let url = join(&self.url.borrow(), &path, None);
+        self.path.replace(path);
         url
     }
 }
@@ -173,6 +242,7 @@ impl Clone for Describe {
     fn clone(&self) -> Self {
         Self {
             url: self.url.clone(),
+            path: RefCell::default(),
             rest: RefCell::default(),
         }
     }
