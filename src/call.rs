@@ -266,27 +266,29 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     ///
     /// See [`Error`]; [`Error::may_have_been_applied`] tells whether the request may have taken
     /// effect all the same.
-    pub fn send(self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
+    pub fn send(mut self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
         async move {
-            let mut this = self;
             let span = info_span!(
                 "sigmamind",
                 otel.kind = "client",
-                http.request.method = this.request.as_ref().map_or("", |r| r.method.as_str()),
-                url.template = Some(this.operation.path).filter(|path| !path.is_empty()),
-                server.address = %this.account.shared.host(),
+                http.request.method = self.request.as_ref().map_or("", |r| r.method.as_str()),
+                url.template = Some(self.operation.path).filter(|path| !path.is_empty()),
+                server.address = %self.account.shared.host(),
                 http.response.status_code = Empty,
                 http.request.resend_count = Empty,
                 error.type = Empty,
             );
             // Pinned where it is, a future this large is not moved.
-            let outcome = pin!(this.attempts()).instrument(span.clone()).await;
+            let attempts = pin!(self.attempts());
+            let mut attempts = attempts.instrument(span);
+            let outcome = (&mut attempts).await;
             // Once, at the end: what an earlier attempt met would not describe the call.
-            let (attempts, status, error_type) = match &outcome {
+            let (count, status, error_type) = match &outcome {
                 Ok(response) => (response.attempts, Some(response.status), None),
                 Err(error) => (error.attempts(), error.status(), Some(error.error_type())),
             };
-            span.record("http.request.resend_count", attempts.saturating_sub(1));
+            let span = attempts.span();
+            span.record("http.request.resend_count", count.saturating_sub(1));
             span.record(
                 "http.response.status_code",
                 status.map(|status| status.as_u16()),
@@ -304,37 +306,34 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 "there is no tokio runtime here; send the call inside one",
             ));
         }
-        let Account {
-            shared,
-            key,
-            pace,
-            budget,
-        } = &*self.account.clone();
-        let longest = shared.max_retry_after;
+        let account = self.account.clone();
+        let shared = &account.shared;
         let deadline = after(self.options.deadline);
         let (mut last, mut retries, mut applied, mut rekeyed) = (None::<Error>, 0, false, false);
         for attempts in 1.. {
             let patience = Patience {
                 until: Some(deadline),
-                longest,
+                longest: shared.max_retry_after,
                 starved: self.options.deadline,
             };
-            let turn = pace.turn(patience).await.map_err(|hold| {
+            let turn = account.pace.turn(patience).await.map_err(|hold| {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
             let refused = |reason| Error::input(reason).after(attempts - 1, applied);
-            let key_now = key.now().map_err(refused)?;
+            let key_now = account.key.now().map_err(refused)?;
             let (attempt, body) = self.attempt(attempts, &key_now).map_err(refused)?;
             if attempts == 1 {
-                budget.deposit();
+                account.budget.deposit();
             }
             let until = after(self.options.timeout).min(deadline);
             let mut exchange = Exchange::default();
-            let request = self.described()?;
-            let is_asked = |url: &Url| request.is_answered_by(url, &shared.base_url);
-            let exchanged = exchange.run(&shared.http, attempt, body, is_asked);
-            let ended = timeout_at(until, exchanged).await;
+            let ended = {
+                let request = self.described()?;
+                let is_asked = |url: &Url| request.is_answered_by(url, &shared.base_url);
+                let answer = exchange.execute(&shared.http, attempt, body);
+                timeout_at(until, exchange.read(answer, is_asked)).await
+            };
             let sent = exchange.end();
             let limit = if until < deadline {
                 self.options.timeout
@@ -343,7 +342,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             };
             let status = exchange.status.map(|status| status.as_u16());
             if status.is_some_and(|status| status != 401) {
-                key.accepted(key_now.clone());
+                account.key.accepted(key_now.clone());
             }
             let whole = matches!(ended, Ok(Ok(())));
             let error = match self.value(ended, limit, &exchange) {
@@ -353,7 +352,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                         http.response.status_code = status,
                         "attempt succeeded"
                     );
-                    pace.granted(turn);
+                    account.pace.granted(turn);
                     return Ok(Response {
                         value,
                         status: exchange.status.unwrap_or_default(),
@@ -378,14 +377,14 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let asked = error.retry_after();
             match (status, asked) {
                 (None, _) => {}
-                (Some(429), _) => pace.refused(turn, asked),
-                (Some(503), Some(asked)) => pace.held(turn, asked),
-                (Some(_), _) => pace.granted(turn),
+                (Some(429), _) => account.pace.refused(turn, asked),
+                (Some(503), Some(asked)) => account.pace.held(turn, asked),
+                (Some(_), _) => account.pace.granted(turn),
             }
             if applied && !self.described()?.repeatable {
                 return Err(error);
             }
-            if status == Some(401) && !rekeyed && key.refused(&key_now) {
+            if status == Some(401) && !rekeyed && account.key.refused(&key_now) {
                 rekeyed = true;
                 continue;
             }
@@ -396,12 +395,12 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             } else {
                 retries == self.options.max_retries
             };
-            if used_up || !error.is_retryable() || asked > longest {
+            if used_up || !error.is_retryable() || asked > shared.max_retry_after {
                 return Err(error);
             }
             if !limited {
                 let wait = asked + shared.backoff.jitter(retries);
-                if after(wait) >= deadline || !budget.withdraw() {
+                if after(wait) >= deadline || !account.budget.withdraw() {
                     return Err(error);
                 }
                 retries += 1;
@@ -507,10 +506,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         }
         if self.operation.path.is_empty() {
             // Of a path that is not documented, all that is no plain word.
-            let parts = request
-                .path
-                .split('/')
-                .chain(request.query().split(['&', '=']));
+            let parts = request.path.split(['/', '?', '&', '=']);
             for part in parts.filter(|part| part.contains(|c: char| c.is_ascii_digit())) {
                 hidden.text(part);
             }

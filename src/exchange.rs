@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use reqwest::{Body, Request, StatusCode, Url, header::HeaderMap};
+use reqwest::{Body, Request, Response, StatusCode, Url, header::HeaderMap};
 
 /// The most that is read of a successful answer, in bytes.
 const MAX_SUCCESS: usize = 1 << 20;
@@ -40,15 +40,13 @@ pub(crate) enum Stopped {
 }
 
 impl Exchange {
-    /// Sends the request and reads the answer, within the limits of what is kept. The answer must
-    /// be of a URL that was asked.
-    pub async fn run(
-        &mut self,
+    /// Makes ready to send; nothing leaves before the result is polled, by [`Self::read`].
+    pub fn execute(
+        &self,
         http: &reqwest::Client,
         mut request: Request,
         body: Option<Bytes>,
-        is_asked: impl Fn(&Url) -> bool,
-    ) -> Result<(), Stopped> {
+    ) -> impl Future<Output = reqwest::Result<Response>> + use<> {
         match body {
             Some(body) => {
                 let body = Some(body);
@@ -58,7 +56,17 @@ impl Exchange {
             // There is nothing to watch: it counts as sent from the start.
             None => drop(self.sent.begin()),
         }
-        let mut response = http.execute(request).await.map_err(Stopped::Broken)?;
+        http.execute(request)
+    }
+
+    /// Sends, and reads the answer within the limits of what is kept. It must be of a URL that was
+    /// asked.
+    pub async fn read(
+        &mut self,
+        answer: impl Future<Output = reqwest::Result<Response>>,
+        is_asked: impl Fn(&Url) -> bool,
+    ) -> Result<(), Stopped> {
+        let mut response = answer.await.map_err(Stopped::Broken)?;
         self.redirected = !is_asked(response.url());
         self.status = Some(response.status());
         self.headers = std::mem::take(response.headers_mut());

@@ -38,9 +38,8 @@ const API_VERSION: HeaderName = HeaderName::from_static("api-version");
 /// What an operation is to send; the key is not in it.
 pub(crate) struct Request {
     pub method: Method,
-    /// What comes after the base URL.
+    /// What comes after the base URL, query included.
     pub path: String,
-    query: Option<String>,
     /// All of the URL, for the first attempt.
     url: Option<Url>,
     pub headers: HeaderMap,
@@ -77,7 +76,6 @@ impl Request {
                 repeatable: method != Method::POST,
                 method,
                 path: path.into_inner(),
-                query: None,
                 url: Some(url.into_inner()),
                 headers,
                 body: body.and_then(whole),
@@ -98,10 +96,7 @@ impl Request {
         if matches!(method, Method::CONNECT | Method::TRACE) {
             return Err(format!("{method} is not a method of an API"));
         }
-        let (path, query) = match path.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (path, None),
-        };
+        let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
         let escaped = path.to_ascii_lowercase();
         if !path.starts_with('/')
             || path.contains("//")
@@ -121,14 +116,13 @@ impl Request {
         if body.is_some() {
             headers.insert(CONTENT_TYPE, JSON);
         }
-        let path = utf8_percent_encode(path, BESIDES_PATH).to_string();
-        let query = query.map(ToOwned::to_owned);
+        let path = utf8_percent_encode(path, BESIDES_PATH);
+        let path = format!("{path}{}", utf8_percent_encode(query, BESIDES_PATH));
         let this = Self {
-            url: Some(join(base_url, &path, query.as_deref())),
+            url: Some(join(base_url, &path)),
             repeatable: method.is_idempotent(),
             method,
             path,
-            query,
             headers,
             body: body.map(|body| body.to_string().into()),
         };
@@ -138,20 +132,16 @@ impl Request {
     /// Refuses a path in which the URL has taken something for a step.
     fn checked(self, base_url: &Url) -> Result<Self, String> {
         let known = self.url.as_ref();
-        if known.is_some_and(|url| under(base_url, url) == Some(&self.path)) {
+        if known.is_some_and(|url| is_under(base_url, url, &self.path)) {
             return Ok(self);
         }
         Err("a part of the path is `.`, `..` or has a `\\`, and would lead elsewhere".into())
     }
 
-    pub fn query(&self) -> &str {
-        self.query.as_deref().unwrap_or_default()
-    }
-
     /// The URL of the next attempt.
     pub fn url(&mut self, base_url: &Url) -> Url {
         let first = self.url.take();
-        first.unwrap_or_else(|| join(base_url, &self.path, self.query.as_deref()))
+        first.unwrap_or_else(|| join(base_url, &self.path))
     }
 
     /// Whether an answer is this request's, by its URL, and not that of a redirect.
@@ -159,12 +149,13 @@ impl Request {
         url.scheme() == base_url.scheme()
             && url.host_str() == base_url.host_str()
             && url.port() == base_url.port()
-            && under(base_url, url) == Some(&self.path)
+            && is_under(base_url, url, &self.path)
     }
 }
 
-/// The base URL with this path after its own.
-fn join(base_url: &Url, path: &str, query: Option<&str>) -> Url {
+/// The base URL with this path after its own, and with its query.
+fn join(base_url: &Url, path: &str) -> Url {
+    let (path, query) = split(path);
     let mut url = base_url.clone();
     match base_path(base_url) {
         "" => url.set_path(path),
@@ -176,9 +167,17 @@ fn join(base_url: &Url, path: &str, query: Option<&str>) -> Url {
     url
 }
 
-/// The part of a URL's path that comes after the base URL's own.
-fn under<'u>(base_url: &Url, url: &'u Url) -> Option<&'u str> {
-    url.path().strip_prefix(base_path(base_url))
+/// Whether a URL is the base URL with this path after its own, and with its query.
+fn is_under(base_url: &Url, url: &Url, path: &str) -> bool {
+    let (path, query) = split(path);
+    url.path().strip_prefix(base_path(base_url)) == Some(path) && url.query() == query
+}
+
+fn split(path: &str) -> (&str, Option<&str>) {
+    match path.bytes().position(|byte| byte == b'?') {
+        Some(at) => (&path[..at], Some(&path[at + 1..])),
+        None => (path, None),
+    }
 }
 
 fn base_path(base_url: &Url) -> &str {
@@ -216,7 +215,7 @@ pub(crate) struct Describe {
 impl Describe {
     /// The base URL with this path after its own.
     pub fn url(&self, path: String) -> Url {
-        let url = join(&self.url.borrow(), &path, None);
+        let url = join(&self.url.borrow(), &path);
         self.path.replace(path);
         url
     }
