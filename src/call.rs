@@ -267,6 +267,14 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     /// See [`Error`]; [`Error::may_have_been_applied`] tells whether the request may have taken
     /// effect all the same.
     pub fn send(self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
+        self.run(false)
+    }
+
+    /// Sends it. If it is patient, its clock starts with its first turn at the pace.
+    pub(crate) fn run(
+        self,
+        patient: bool,
+    ) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
         async move {
             let mut this = self;
             let span = info_span!(
@@ -280,7 +288,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 error.type = Empty,
             );
             // Pinned where it is, a future this large is not moved.
-            let outcome = pin!(this.attempts()).instrument(span.clone()).await;
+            let outcome = pin!(this.attempts(patient)).instrument(span.clone()).await;
             // Once, at the end: what an earlier attempt met would not describe the call.
             let (attempts, status, error_type) = match &outcome {
                 Ok(response) => (response.attempts, Some(response.status), None),
@@ -297,7 +305,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// Attempts until one succeeds or fails for good, or until time or retries run out.
-    async fn attempts(&mut self) -> Result<Response<T>, Error> {
+    async fn attempts(&mut self, patient: bool) -> Result<Response<T>, Error> {
         self.check()?;
         if Handle::try_current().is_err() {
             return Err(Error::input(
@@ -311,11 +319,12 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             budget,
         } = &*self.account.clone();
         let longest = shared.max_retry_after;
-        let deadline = after(self.options.deadline);
+        let mut deadline = after(self.options.deadline);
         let (mut last, mut retries, mut applied, mut rekeyed) = (None::<Error>, 0, false, false);
         for attempts in 1.. {
+            let first = attempts == 1;
             let patience = Patience {
-                until: Some(deadline),
+                until: Some(deadline).filter(|_| !(patient && first)),
                 longest,
                 starved: self.options.deadline,
             };
@@ -326,8 +335,11 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let refused = |reason| Error::input(reason).after(attempts - 1, applied);
             let key_now = key.now().map_err(refused)?;
             let (attempt, body) = self.attempt(attempts, &key_now).map_err(refused)?;
-            if attempts == 1 {
+            if first {
                 budget.deposit();
+                if patient {
+                    deadline = after(self.options.deadline);
+                }
             }
             let until = after(self.options.timeout).min(deadline);
             let mut exchange = Exchange::default();
