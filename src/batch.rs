@@ -10,7 +10,7 @@ use std::{
 use serde::de::DeserializeOwned;
 use tokio::{
     runtime::Handle,
-    task::{Id, JoinSet},
+    task::{Id, JoinError, JoinSet},
 };
 use tracing::Instrument;
 
@@ -140,9 +140,7 @@ where
             self.under_way.insert(task.id(), index);
         }
         let ended = self.tasks.join_next_with_id().await?;
-        let id = ended
-            .as_ref()
-            .map_or_else(|error| error.id(), |(id, _)| *id);
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let index = self.under_way.remove(&id)?;
         let outcome = match ended {
             Ok((_, outcome)) => outcome,
