@@ -285,11 +285,19 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     ///
     /// See [`Error`]; [`Error::may_have_been_applied`] tells whether the request may have taken
     /// effect all the same.
+    pub fn send(self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
+        self.run(false)
+    }
+
+    /// Sends it. If it is patient, its clock starts with its first turn at the pace.
     #[allow(
         clippy::manual_async_fn,
         reason = "this says that it is Send and owns what it needs"
     )]
-    pub fn send(mut self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
+    pub(crate) fn run(
+        mut self,
+        patient: bool,
+    ) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
         async move {
             let span = info_span!(
                 "sigmamind",
@@ -302,7 +310,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 error.type = Empty,
             );
             // Pinned where it is, a future this large is not moved.
-            let attempts = pin!(self.attempts());
+            let attempts = pin!(self.attempts(patient));
             let mut attempts = attempts.instrument(span);
             let outcome = (&mut attempts).await;
             // Once, at the end: what an earlier attempt met would not describe the call.
@@ -322,7 +330,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// Attempts until one succeeds or fails for good, or until time or retries run out.
-    async fn attempts(&mut self) -> Result<Response<T>, Error> {
+    async fn attempts(&mut self, patient: bool) -> Result<Response<T>, Error> {
         self.check()?;
         if Handle::try_current().is_err() {
             return Err(Error::input(
@@ -330,12 +338,13 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             ));
         }
         let account = self.account.clone();
-        let deadline = after(self.options.deadline);
+        let mut deadline = after(self.options.deadline);
         let mut made = Made::default();
         let mut last = None::<Error>;
         loop {
+            let at_leisure = patient && made.attempts == 0;
             let patience = Patience {
-                until: Some(deadline),
+                until: Some(deadline).filter(|_| !at_leisure),
                 longest: account.shared.max_retry_after,
                 starved: self.options.deadline,
             };
@@ -343,6 +352,9 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
+            if at_leisure {
+                deadline = after(self.options.deadline);
+            }
             let key = account.key.now().map_err(|reason| made.refused(reason))?;
             let (request, body) = self.attempt(&key, &mut made)?;
             let mut exchange = Exchange::default();
