@@ -1,6 +1,7 @@
 //! One attempt on the wire, owned by who makes it, as far as it got.
 
 use std::{
+    io::{self, ErrorKind},
     pin::Pin,
     sync::{
         Arc,
@@ -13,7 +14,10 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::{Body, StatusCode, header::HeaderMap};
 
-use crate::request::Request;
+use crate::{
+    error::{causes, is_not_http},
+    request::Request,
+};
 
 /// The most that is read of a successful answer, in bytes.
 const MAX_SUCCESS: usize = 1 << 20;
@@ -27,6 +31,8 @@ pub(crate) const MAX_ERROR: usize = 64 << 10;
 #[derive(Default)]
 pub(crate) struct Exchange {
     sent: Sent,
+    /// The server says that it did not look at the request.
+    untouched: bool,
     pub status: Option<StatusCode>,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
@@ -39,6 +45,8 @@ pub(crate) enum Stopped {
     Broken(reqwest::Error),
     /// The answer is longer than a success may be.
     TooLong,
+    /// The answer's body breaks the grammar of HTTP.
+    Garbled(reqwest::Error),
 }
 
 impl Exchange {
@@ -49,22 +57,24 @@ impl Exchange {
         mut attempt: reqwest::Request,
         described: &Request,
     ) -> Result<(), Stopped> {
-        match &described.body {
-            Some(body) => {
-                let body = Some(body.clone());
-                let sent = self.sent.clone();
-                *attempt.body_mut() = Some(Body::wrap(Watched { body, sent }));
-            }
-            // There is nothing to watch: it counts as sent from the start.
-            None => drop(self.sent.begin()),
+        let bodiless = described.body.is_none();
+        self.sent.bodiless = bodiless;
+        // One that changes nothing may leave late.
+        if !(bodiless && described.method.is_safe()) {
+            let body = Some(described.body.clone().unwrap_or_default());
+            let sent = self.sent.clone();
+            *attempt.body_mut() = Some(Body::wrap(Watched { body, sent }));
         }
-        let mut response = http.execute(attempt).await.map_err(Stopped::Broken)?;
+        let mut response = http.execute(attempt).await.map_err(|error| {
+            self.untouched = is_untouched(&error);
+            Stopped::Broken(error)
+        })?;
         self.redirected = *response.url() != described.url;
         self.status = Some(response.status());
         self.headers = std::mem::take(response.headers_mut());
         let success = response.status().is_success();
         let most = if success { MAX_SUCCESS } else { MAX_ERROR };
-        while let Some(chunk) = response.chunk().await.map_err(Stopped::Broken)? {
+        while let Some(chunk) = response.chunk().await.map_err(stopped)? {
             let room = most - self.body.len();
             self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room && success {
@@ -79,7 +89,7 @@ impl Exchange {
 
     /// Ends the attempt, and says whether the server may have seen the request.
     pub fn end(&self) -> bool {
-        self.sent.end()
+        self.sent.end() && !self.untouched
     }
 }
 
@@ -89,9 +99,45 @@ impl Drop for Exchange {
     }
 }
 
+fn stopped(error: reqwest::Error) -> Stopped {
+    // So hyper, and who decompresses, tell of bytes that make no sense.
+    let senseless = |kind| matches!(kind, ErrorKind::InvalidData | ErrorKind::InvalidInput);
+    let garbled = causes(&error).any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|io| senseless(io.kind()))
+    });
+    if garbled || is_not_http(&error) {
+        Stopped::Garbled(error)
+    } else {
+        Stopped::Broken(error)
+    }
+}
+
+/// Whether the server says that it did not look at the request: by refusing its stream, or by
+/// going away before it.
+#[cfg(feature = "http2")]
+fn is_untouched(error: &reqwest::Error) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<h2::Error>())
+        .filter(|error| error.is_remote())
+        .any(|error| error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// HTTP/1 has no way to say so.
+#[cfg(not(feature = "http2"))]
+fn is_untouched(_: &reqwest::Error) -> bool {
+    false
+}
+
 /// Whether a request has begun to leave. It can begin or end first, never both.
+///
+/// HTTP/1 does not ask for a body that is empty. So a request that has none counts as begun, and
+/// can be ended all the same, before HTTP/2 has asked for its end.
 #[derive(Clone, Default)]
-struct Sent(Arc<AtomicU8>);
+struct Sent {
+    state: Arc<AtomicU8>,
+    bodiless: bool,
+}
 
 impl Sent {
     const WAITING: u8 = 0;
@@ -105,12 +151,12 @@ impl Sent {
 
     /// Whether it had begun to leave.
     fn end(&self) -> bool {
-        self.settle(Self::ENDED) == Self::BEGUN
+        self.settle(Self::ENDED) == Self::BEGUN || self.bodiless
     }
 
     fn settle(&self, state: u8) -> u8 {
         let (now, relaxed) = (Self::WAITING, Ordering::Relaxed);
-        match self.0.compare_exchange(now, state, relaxed, relaxed) {
+        match self.state.compare_exchange(now, state, relaxed, relaxed) {
             Ok(_) => state,
             Err(first) => first,
         }
