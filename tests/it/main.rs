@@ -9,6 +9,7 @@ mod documented;
 mod errors;
 mod faults;
 mod honest;
+mod http2;
 mod keys;
 mod mock;
 mod nested;
