@@ -15,6 +15,7 @@ mod keys;
 mod mock;
 mod nested;
 mod properties;
+mod proxies;
 mod regenerate;
 mod retries;
 mod secrets;
