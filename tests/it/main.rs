@@ -2,10 +2,14 @@
 
 mod answers;
 mod blocking;
+#[path = "../../build/mod.rs"]
+mod build;
+
 mod bodies;
 mod calls;
 mod capture;
 mod documented;
+mod documents;
 mod errors;
 mod faults;
 mod honest;
