@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use build::{Failure, Generated, Sources};
+use build::{Failure, Generated, Result, Sources};
 
 /// Names another document to generate from.
 const VARIABLE: &str = "SIGMAMIND_OPENAPI";
@@ -44,13 +44,13 @@ fn main() {
     }
 }
 
-fn generate(file: &Path, name: &str) -> Result<Vec<(String, Failure)>, Failure> {
+fn generate(file: &Path, name: &str) -> Result<Vec<(String, Failure)>> {
     const READ: &str = "read the document";
     if name.contains(char::is_control) {
         let remedy = "Give the document a name without line breaks.";
         return Err(Failure::new(
             READ,
-            "its name has a control character",
+            "its name has a control character".into(),
             remedy,
         ));
     }

@@ -1,25 +1,23 @@
 //! What the wrapper and the fake must know of the operations. The one place that says what is
-//! secret and what may be shown.
+//! secret, what may be shown, and which way a schema travels.
 
 use std::collections::BTreeSet;
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-use serde_json::json;
+use quote::{ToTokens, format_ident, quote};
+use serde_json::{Value, json};
 
 use super::{
-    failure::Failure,
+    failure::{ANOTHER, Failure, NO_OPERATION, REPEATS, Result, SECRET, ensure},
     json_schema,
-    node::CHECK,
     read::{Document, Operation},
-    schema::{Bound, Kind, Limit, Schema, Text, reach},
+    schema::{digits, entries, properties, texts},
     wrapper::Method,
 };
 
 /// What `format: e164` asks of a text.
-pub const E164: &str = "^\\+[1-9][0-9]{6,14}$";
+pub const E164: &str = r"^\+[1-9][0-9]{6,14}$";
 
-/// Which way a schema travels.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Way {
     Request,
@@ -28,34 +26,46 @@ pub enum Way {
 }
 
 pub struct Facts<'d> {
-    pub document: &'d Document,
+    pub document: &'d Document<'d>,
     sent: BTreeSet<String>,
     received: BTreeSet<String>,
 }
 
-pub fn is_secret(schema: &Schema) -> bool {
-    matches!(schema.kind, Kind::Text(Text::Password))
+pub fn is_secret(schema: &Value) -> bool {
+    schema["format"] == "password"
+}
+
+fn sounds_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let words = ["password", "secret", "token", "credential"];
+    words.iter().any(|word| name.contains(word))
+}
+
+/// The schemas that a schema is made of.
+pub fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
+    let inner = [&schema["items"], &schema["additionalProperties"]];
+    let inner = inner.into_iter().filter(|inner| inner.is_object());
+    properties(schema).map(|(_, schema)| schema).chain(inner)
 }
 
 impl<'d> Facts<'d> {
-    pub fn new(document: &'d Document) -> Self {
-        let (mut sent, mut received) = (BTreeSet::new(), BTreeSet::new());
-        for operation in &document.operations {
-            for parameter in &operation.parameters {
-                reach(&document.schemas, &parameter.schema, &mut sent);
-            }
-            if let Some(body) = &operation.body {
-                reach(&document.schemas, &body.schema, &mut sent);
-            }
-            if let Some(answer) = &operation.answer {
-                reach(&document.schemas, answer, &mut received);
-            }
-        }
-        Self {
+    pub fn new(document: &'d Document<'d>) -> Self {
+        let (sent, received) = (BTreeSet::new(), BTreeSet::new());
+        let mut facts = Self {
             document,
             sent,
             received,
+        };
+        for operation in &document.operations {
+            operation
+                .sent()
+                .for_each(|schema| reach(document, schema, &mut facts.sent));
+            operation
+                .answer
+                .iter()
+                .for_each(|schema| reach(document, schema, &mut facts.received));
         }
+        facts
     }
 
     pub fn way(&self, name: &str) -> Way {
@@ -67,213 +77,167 @@ impl<'d> Facts<'d> {
     }
 
     /// What a reference leads to; anything else is itself.
-    pub fn target<'s>(&'s self, schema: &'s Schema) -> &'s Schema {
-        match &schema.kind {
-            Kind::Reference(name) => &self.document.schemas[name],
-            _ => schema,
-        }
+    pub fn target<'s>(&'s self, schema: &'s Value) -> &'s Value {
+        schema["$ref"]
+            .as_str()
+            .map_or(schema, |name| &self.document.types[name])
     }
 
-    pub fn is_nullable(&self, schema: &Schema) -> bool {
-        schema.nullable || self.target(schema).nullable
+    /// Whether something is said of a schema, or of what it refers to.
+    pub fn says(&self, schema: &Value, keyword: &str) -> bool {
+        schema[keyword] == true || self.target(schema)[keyword] == true
     }
 
     /// Whether the document says that it may appear in logs.
-    pub fn is_shown(&self, schema: &Schema) -> bool {
-        let listed = match &schema.kind {
-            Kind::List(items) => self.is_shown(items),
-            _ => false,
-        };
-        schema.loggable || self.target(schema).loggable || listed
+    pub fn is_shown(&self, schema: &Value) -> bool {
+        let items = &schema["items"];
+        self.says(schema, "x-loggable") || items.is_object() && self.is_shown(items)
     }
 
-    /// Whether a property may be left out of what travels this way.
-    pub fn is_optional(&self, schema: &Schema, required: bool, way: Way) -> bool {
-        let target = self.target(schema);
-        let other_way = (schema.read_only || target.read_only) && way != Way::Response
-            || (schema.write_only || target.write_only) && way != Way::Request;
-        !required || other_way || way == Way::Response && self.is_nullable(schema)
+    /// The properties that are always there in what travels this way.
+    pub fn required<'s>(&'s self, object: &'s Value, way: Way) -> impl Iterator<Item = &'s str> {
+        texts(&object["required"]).filter(move |name| {
+            let schema = &object["properties"][name];
+            let never_sent = way != Way::Response && self.says(schema, "readOnly");
+            let never_received = way != Way::Request && self.says(schema, "writeOnly");
+            let may_be_null = way == Way::Response && self.says(schema, "nullable");
+            !never_sent && !never_received && !may_be_null
+        })
     }
 
-    /// Refuses what would be guarded if it were described another way.
-    pub fn check(&self) -> Result<(), Failure> {
-        let objects =
-            self.document
-                .schemas
-                .iter()
-                .filter_map(|(name, schema)| match &schema.kind {
-                    Kind::Object(object) => Some((name, object)),
-                    _ => None,
-                });
-        for (name, object) in objects {
-            for (property, schema) in &object.properties {
-                let mut inner = schema;
-                while let Kind::List(items) | Kind::Map(items) = &inner.kind {
-                    inner = items;
-                }
-                let plain = matches!(inner.kind, Kind::Text(Text::Plain)) && !self.is_shown(schema);
-                if self.sent.contains(name) && plain && sounds_secret(property) {
-                    let reason =
-                        format!("`{property}` sounds like a secret and would be a plain text");
-                    let remedy =
-                        "Give it `format: password`, or `x-loggable: true` if it is harmless.";
-                    return Err(Failure::new(CHECK, reason, remedy).at(&schema.at));
-                }
-                if let Some(parameter) = &schema.repeats
-                    && !self.document.operations.iter().any(|operation| {
-                        let answers = operation
-                            .answer
-                            .as_ref()
-                            .is_some_and(|a| a.kind == Kind::Reference(name.clone()));
-                        answers && operation.parameters.iter().any(|p| p.name == *parameter)
-                    })
-                {
-                    let reason =
-                        format!("no operation with a parameter `{parameter}` answers with it");
-                    return Err(
-                        Failure::new(CHECK, reason, "Name a parameter of the path.").at(&schema.at)
-                    );
-                }
+    /// Refuses what would lose a guard, and a mark that means nothing.
+    pub fn check(&self) -> Result<()> {
+        for operation in &self.document.operations {
+            let mut seen = BTreeSet::new();
+            operation
+                .sent()
+                .try_for_each(|schema| self.check_secrets(schema, operation.id, &mut seen))?;
+        }
+        for (name, object) in &self.document.types {
+            let answers = |operation: &&Operation| {
+                operation
+                    .answer
+                    .as_ref()
+                    .is_some_and(|answer| answer["$ref"] == **name)
+            };
+            for (property, schema) in properties(object) {
+                let Some(parameter) = schema["x-repeats"].as_str() else {
+                    continue;
+                };
+                let mut operations = self.document.operations.iter().filter(answers);
+                let known =
+                    operations.any(|o| o.parameters.iter().any(|(name, _)| *name == parameter));
+                ensure(known, &format!("{name}.{property}"), REPEATS, parameter)?;
             }
         }
         Ok(())
     }
 
-    /// Refuses a document whose operations are not what the wrapper's methods call.
-    pub fn compare(&self, methods: &[Method]) -> Result<(), Failure> {
-        for method in methods {
-            let Method {
-                name,
-                operation,
-                arguments,
-                answer,
-            } = method;
-            let Some(described) = self
+    fn check_secrets(&self, schema: &Value, at: &str, seen: &mut BTreeSet<String>) -> Result<()> {
+        let name = schema["$ref"].as_str().unwrap_or_default();
+        if !name.is_empty() && !seen.insert(name.to_owned()) {
+            return Ok(());
+        }
+        for (name, schema) in properties(self.target(schema)) {
+            let at = format!("{at}.{name}");
+            let mut value = schema;
+            while let Some(inner) = parts(value)
+                .next()
+                .filter(|_| value["properties"].is_null())
+            {
+                value = inner;
+            }
+            let plain =
+                value["type"] == "string" && value["format"].is_null() && !self.is_shown(schema);
+            ensure(!plain || !sounds_secret(name), &at, SECRET, name)?;
+            self.check_secrets(value, &at, seen)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses operations that are not what the wrapper's methods call.
+    pub fn compare(&self, methods: &[Method]) -> Result<()> {
+        for Method {
+            name,
+            operation,
+            arguments,
+            answer,
+        } in methods
+        {
+            let described = self
                 .document
                 .operations
                 .iter()
-                .find(|o| o.name == *operation)
-            else {
-                return Err(Failure::new(
-                    CHECK,
-                    format!("it has no operation `{operation}`, which `Client::{name}` calls"),
-                    "Give the operation this `operationId`, in camel case or any other, or take the method out of src/client.rs.",
-                ));
+                .find(|known| known.name == *operation);
+            let described =
+                described.ok_or_else(|| Failure::at("/paths", NO_OPERATION, operation))?;
+            let sent: Vec<_> = described.sent().map(rust_name).collect();
+            let received = described.answer.as_ref().map_or("()", rust_name);
+            let is = |is: &str, known: &str| {
+                let alias = self.document.types.get(known);
+                known.is_empty() || known == is || alias.is_some_and(|alias| alias["$ref"] == is)
             };
-            let body = described.body.as_ref().map(|body| &body.schema);
-            let parameters = described
-                .parameters
-                .iter()
-                .map(|parameter| &parameter.schema);
-            let has: Vec<_> = parameters
-                .chain(body)
-                .map(|schema| self.rust_names(schema))
-                .collect();
-            let fits = |(has, wants): (&Vec<String>, &Option<String>)| {
-                wants.as_ref().is_none_or(|wants| has.contains(wants))
-            };
-            let differs = |what: &str| {
-                Failure::new(
-                    CHECK,
-                    format!(
-                        "`{}` has {what}, as `Client::{name}` does not expect",
-                        described.id
-                    ),
-                    "Describe it as before, or change the method in src/client.rs.",
-                )
-                .at(&described.at)
-            };
-            if has.len() != arguments.len() || !has.iter().zip(arguments).all(fits) {
-                let has: Vec<_> = has.iter().map(|names| format!("`{}`", names[0])).collect();
-                return Err(differs(&format!("the arguments {}", has.join(", "))));
-            }
-            let has = described
-                .answer
-                .as_ref()
-                .map_or_else(|| vec!["()".into()], |a| self.rust_names(a));
-            if !fits((&has, answer)) {
-                return Err(differs(&format!("the answer `{}`", has[0])));
-            }
+            let fits = sent.len() == arguments.len()
+                && sent
+                    .iter()
+                    .zip(arguments)
+                    .all(|(is_now, known)| is(is_now, known))
+                && is(received, answer);
+            let (sent, arguments) = (sent.join(", "), arguments.join(", "));
+            let reason = format!(
+                "`{}` is ({sent}) -> {received}, and `Client::{name}` calls it as ({arguments}) -> {answer}",
+                described.id
+            );
+            ensure(fits, &described.at, ANOTHER, &reason)?;
         }
         Ok(())
     }
 
-    /// What the type of a schema may be called in a signature.
-    fn rust_names(&self, schema: &Schema) -> Vec<String> {
-        let names: &[&str] = match &schema.kind {
-            Kind::Reference(name) => {
-                let aliases = self
-                    .document
-                    .schemas
-                    .iter()
-                    .filter(|(_, alias)| alias.kind == schema.kind);
-                return [name.clone()]
-                    .into_iter()
-                    .chain(aliases.map(|(alias, _)| alias.clone()))
-                    .collect();
-            }
-            Kind::Text(Text::Plain) => &["str", "String"],
-            Kind::Text(Text::E164) => &["E164", "ReportedNumber"],
-            Kind::Text(Text::Password) => &["Secret"],
-            Kind::Integer(name) | Kind::Number(name) => &[name],
-            Kind::Boolean => &["bool"],
-            Kind::Any => &["Value"],
-            Kind::List(_) => &["Vec"],
-            _ => &["BTreeMap", "Map"],
-        };
-        names.iter().map(ToString::to_string).collect()
-    }
-
-    /// A constant for each operation, and one for each shape.
+    /// A constant for each operation, and one for each object that is sent.
     pub fn operations(&self) -> TokenStream {
         let operations = self
             .document
             .operations
             .iter()
             .map(|operation| self.operation(operation));
-        let shapes = self.document.schemas.iter().filter_map(|(name, schema)| {
-            let is_sent = self.sent.contains(name) && matches!(schema.kind, Kind::Object(_));
-            let (name, shape) = (
-                format_ident!("{name}"),
-                self.shape(schema, self.way(name), false),
-            );
-            is_sent.then(|| quote!(pub static #name: Shape = #shape;))
+        let objects = self
+            .sent
+            .iter()
+            .filter(|name| self.document.types[*name]["properties"].is_object());
+        let shapes = objects.map(|name| {
+            let ident = format_ident!("shape_{name}");
+            let shape = self.shape(&self.document.types[name], self.way(name), false);
+            quote!(static #ident: Shape = #shape;)
         });
         quote! {
             /// What the document says of each operation.
+            #[allow(non_upper_case_globals)]
             pub mod operations {
                 use crate::operation::*;
                 #(#operations)*
-                /// Of the objects that are sent.
-                #[allow(non_upper_case_globals)]
-                mod shapes { use crate::operation::*; use super::shapes; #(#shapes)* }
+                #(#shapes)*
             }
         }
     }
 
     fn operation(&self, operation: &Operation) -> TokenStream {
         let Operation {
-            id, method, path, ..
+            id,
+            method,
+            path,
+            body,
+            ..
         } = operation;
         let name = format_ident!("{}", operation.name.to_uppercase());
+        let method = method.to_uppercase();
         let summary = format!(" `{method} {path}`");
-        let parameters = operation.parameters.iter().map(|parameter| {
-            let (name, shape) = (
-                &parameter.name,
-                self.shape_of(&parameter.schema, Way::Request, false),
-            );
+        let shape = |schema| self.shape_of(schema, Way::Request, false);
+        let parameters = operation.parameters.iter().map(|(name, schema)| {
+            let shape = shape(schema);
             quote!((#name, #shape))
         });
-        let body = option(
-            operation
-                .body
-                .as_ref()
-                .map(|body| self.shape_of(&body.schema, Way::Request, false)),
-        );
-        let content_type = operation
-            .body
-            .as_ref()
-            .map_or("", |body| &body.content_type);
+        let content_type = body.as_ref().map_or("", |(content_type, _)| content_type);
+        let body = option(body.as_ref().map(|(_, schema)| shape(schema)));
         let answer = option(
             operation
                 .answer
@@ -284,127 +248,96 @@ impl<'d> Facts<'d> {
         quote! {
             #[doc = #summary]
             pub static #name: Operation = Operation {
-                id: #id,
-                method: #method,
-                path: #path,
-                parameters: &[#(#parameters),*],
-                body: #body,
-                content_type: #content_type,
-                answer: #answer,
-                #[cfg(feature = "mock")]
-                mock: #mock,
+                id: #id, method: #method, path: #path, parameters: &[#(#parameters),*], body: #body,
+                content_type: #content_type, answer: #answer, #[cfg(feature = "mock")] mock: #mock,
             };
         }
     }
 
-    fn answer(&self, operation: &Operation, answer: &Schema) -> TokenStream {
+    fn answer(&self, operation: &Operation, answer: &Value) -> TokenStream {
         let target = self.target(answer);
-        let is_object = matches!(target.kind, Kind::Object(_) | Kind::Map(_));
-        let Kind::Object(object) = &target.kind else {
-            return quote!(Answer { is_object: #is_object, properties: &[], repeats: &[] });
-        };
-        let closed = !matches!(object.others, super::schema::Others::Are(_));
-        let names = object
-            .properties
-            .iter()
-            .filter(|_| closed)
-            .map(|(name, _)| name);
-        let repeats = object.properties.iter().filter_map(|(name, schema)| {
-            let parameter = schema.repeats.as_ref()?;
-            let index = operation
-                .parameters
-                .iter()
-                .position(|p| p.name == *parameter)?;
+        let is_object = target["type"] == "object";
+        let repeats = properties(target).filter_map(|(name, schema)| {
+            let is_it = |(name, _): &(&str, Value)| schema["x-repeats"] == **name;
+            let index = operation.parameters.iter().position(is_it)?;
             Some(quote!((#name, #index)))
         });
-        quote!(Answer { is_object: true, properties: &[#(#names),*], repeats: &[#(#repeats),*] })
+        let open = target["additionalProperties"].is_object();
+        let names = properties(target).filter(|_| !open).map(|(name, _)| name);
+        quote!(Answer { is_object: #is_object, properties: &[#(#names),*], repeats: &[#(#repeats),*] })
     }
 
     /// What the fake server needs.
     fn mock(&self, operation: &Operation) -> TokenStream {
-        let Some(body) = &operation.body else {
+        let Some((_, body)) = &operation.body else {
             return quote!(Mock {
                 request: "",
                 returned: &[]
             });
         };
         let mut names = BTreeSet::new();
-        reach(&self.document.schemas, &body.schema, &mut names);
-        let mut schema = json_schema::used(self, &body.schema, Way::Request);
-        let defined = names.into_iter().map(|name| {
-            let schema = json_schema::defined(self, &name);
-            (name, schema)
-        });
-        let defined: serde_json::Map<_, _> = defined.collect();
-        schema["$defs"] = json!(defined);
-        let schema = schema.to_string();
-        let properties = |schema: &Schema| match &self.target(schema).kind {
-            Kind::Object(object) => object.properties.clone(),
-            _ => Vec::new(),
-        };
-        let answered = operation
-            .answer
-            .as_ref()
-            .map(properties)
-            .unwrap_or_default();
-        // The API spells one property `…Uri` where it is sent and `…URI` where it is returned.
-        let returned = properties(&body.schema)
+        reach(self.document, body, &mut names);
+        let defined = names
             .into_iter()
-            .filter_map(|(name, schema)| {
-                let same = answered.iter().find(|(n, _)| *n == name);
-                let (target, _) =
-                    same.or_else(|| answered.iter().find(|(n, _)| n.eq_ignore_ascii_case(&name)))?;
-                let kept = schema.write_only || is_secret(&schema);
-                (!kept).then(|| quote!((#name, #target)))
-            });
+            .map(|name| (name.clone(), json_schema::of_type(self, &name)));
+        let mut schema = json_schema::of_use(self, body, Way::Request);
+        schema["$defs"] = defined.collect();
+        let schema = schema.to_string();
+        let answered: Vec<_> = operation
+            .answer
+            .iter()
+            .flat_map(|a| properties(self.target(a)))
+            .collect();
+        // The API spells one property `…Uri` where it is sent and `…URI` where it is returned.
+        let returned = properties(self.target(body)).filter_map(|(name, schema)| {
+            let same = answered.iter().find(|(other, _)| *other == name);
+            let alike = || {
+                answered
+                    .iter()
+                    .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            };
+            let (target, _) = same.or_else(alike)?;
+            let kept = self.says(schema, "writeOnly") || is_secret(schema);
+            (!kept).then(|| quote!((#name, #target)))
+        });
         quote!(Mock { request: #schema, returned: &[#(#returned),*] })
     }
 
     /// A reference to the shape of a schema.
-    fn shape_of(&self, schema: &Schema, way: Way, shown: bool) -> TokenStream {
-        if let Kind::Reference(name) = &schema.kind
-            && matches!(self.target(schema).kind, Kind::Object(_))
-        {
-            let name = format_ident!("{name}");
-            return quote!(&shapes::#name);
+    fn shape_of(&self, schema: &Value, way: Way, shown: bool) -> TokenStream {
+        if self.target(schema)["properties"].is_object() {
+            let name = format_ident!("shape_{}", schema["$ref"].as_str().unwrap_or_default());
+            return quote!(&#name);
         }
         let shape = self.shape(schema, way, shown);
         quote!(&#shape)
     }
 
-    /// `shown` where a list or a map is, whose values are then too.
-    fn shape(&self, schema: &Schema, way: Way, shown: bool) -> TokenStream {
+    /// `shown` if it is in a list or a map that may be.
+    fn shape(&self, schema: &Value, way: Way, shown: bool) -> TokenStream {
         let target = self.target(schema);
         let shown = shown || self.is_shown(schema);
-        let secret = is_secret(schema);
-        let mut limits: Vec<_> = schema.limits.iter().map(limit).collect();
-        if !std::ptr::eq(schema, target) {
-            limits.extend(target.limits.iter().map(limit));
-        }
-        // A phone number that is only sent has a type that guards it.
-        if matches!(schema.kind, Kind::Text(Text::E164)) && way == Way::Both {
-            limits.push(limit(&Limit {
-                keyword: "pattern",
-                bound: Bound::Text(E164.to_owned()),
-            }));
-        }
-        let (mut properties, mut others, mut items) = (Vec::new(), None, None);
-        match &target.kind {
-            Kind::List(inner) => items = Some(self.shape_of(inner, way, shown)),
-            Kind::Map(inner) => others = Some(self.shape_of(inner, way, shown)),
-            Kind::Object(object) => {
-                for (name, schema) in &object.properties {
-                    let shape = self.shape_of(schema, way, false);
-                    properties.push(quote!((#name, #shape)));
-                }
-                if let super::schema::Others::Are(schema) = &object.others {
-                    others = Some(self.shape_of(schema, way, false));
-                }
-            }
-            _ => {}
-        }
+        let of = |inner: &Value| {
+            let shown = shown && target["properties"].is_null();
+            inner.is_object().then(|| self.shape_of(inner, way, shown))
+        };
+        let properties: Vec<_> = properties(target)
+            .map(|(name, schema)| {
+                let shape = self.shape_of(schema, way, false);
+                quote!((#name, #shape))
+            })
+            .collect();
+        let properties = (!properties.is_empty()).then(|| quote!(properties: &[#(#properties),*],));
+        let others = of(&target["additionalProperties"]).map(|shape| quote!(others: Some(#shape),));
+        let items = of(&target["items"]).map(|shape| quote!(items: Some(#shape),));
+        let limits = limits(target, way);
+        let limits = (!limits.is_empty()).then(|| quote!(limits: &[#(#limits),*],));
         let limited = self.is_limited(schema, way, &mut BTreeSet::new());
-        let flags = [("shown", shown), ("secret", secret), ("limited", limited)];
+        let flags = [
+            ("shown", shown),
+            ("secret", is_secret(schema)),
+            ("limited", limited),
+        ];
         let flags = flags
             .into_iter()
             .filter(|(_, is_set)| *is_set)
@@ -412,57 +345,95 @@ impl<'d> Facts<'d> {
                 let name = format_ident!("{name}");
                 quote!(#name: true,)
             });
-        let limits = (!limits.is_empty()).then(|| quote!(limits: &[#(#limits),*],));
-        let properties = (!properties.is_empty()).then(|| quote!(properties: &[#(#properties),*],));
-        let others = others.map(|shape| quote!(others: Some(#shape),));
-        let items = items.map(|shape| quote!(items: Some(#shape),));
         quote!(Shape { #(#flags)* #limits #properties #others #items ..Shape::UNKNOWN })
     }
 
     /// Whether anything here or below has a limit.
-    fn is_limited(&self, schema: &Schema, way: Way, seen: &mut BTreeSet<String>) -> bool {
-        let guarded = matches!(schema.kind, Kind::Text(Text::E164)) && way == Way::Both;
-        let below = match &schema.kind {
-            Kind::Reference(name) => {
-                seen.insert(name.clone())
-                    && self.is_limited(self.target(schema), self.way(name), seen)
-            }
-            _ => schema
-                .parts()
-                .into_iter()
-                .any(|part| self.is_limited(part, way, seen)),
-        };
-        guarded || below || !schema.limits.is_empty()
+    fn is_limited(&self, schema: &Value, way: Way, seen: &mut BTreeSet<String>) -> bool {
+        let name = schema["$ref"].as_str();
+        if name.is_some_and(|name| !seen.insert(name.to_owned())) {
+            return false;
+        }
+        let (target, way) = (self.target(schema), name.map_or(way, |name| self.way(name)));
+        !limits(target, way).is_empty()
+            || parts(target).any(|part| self.is_limited(part, way, seen))
     }
 }
 
-fn limit(limit: &Limit) -> TokenStream {
-    let keyword = match limit.keyword {
-        "enum" => "oneOf",
-        keyword => keyword,
+/// The names of the types that lead on from a schema.
+pub fn reach(document: &Document, schema: &Value, names: &mut BTreeSet<String>) {
+    if let Some(name) = schema["$ref"].as_str()
+        && names.insert(name.to_owned())
+    {
+        reach(document, &document.types[name], names);
+    }
+    parts(schema).for_each(|part| reach(document, part, names));
+}
+
+/// The last part of the name of the type, without a reference.
+fn rust_name(schema: &Value) -> &str {
+    let text = |keyword: &str| schema[keyword].as_str();
+    text("$ref").unwrap_or_else(|| match (text("type"), text("format")) {
+        (Some("string"), Some("e164")) => "E164",
+        (Some("string"), Some("password")) => "Secret",
+        (Some("string"), _) => "str",
+        (Some("integer"), Some("int32")) => "i32",
+        (Some("integer"), _) => "i64",
+        (Some("number"), Some("float")) => "f32",
+        (Some("number"), _) => "f64",
+        (Some("boolean"), _) => "bool",
+        (Some("array"), _) => "Vec",
+        (Some("object"), _) => "BTreeMap",
+        _ => "Value",
+    })
+}
+
+fn limits(schema: &Value, way: Way) -> Vec<TokenStream> {
+    // Where a phone number is only sent, its type guards it.
+    let guarded = schema["format"] == "e164" && way == Way::Both;
+    let e164 = json!({ "pattern": E164 });
+    let e164 = entries(&e164).filter(|_| guarded);
+    entries(schema)
+        .chain(e164)
+        .filter_map(|(keyword, value)| limit(keyword, value))
+        .collect()
+}
+
+/// `"maxLength": 3` → `Limit::MaxLength(3)`.
+fn limit(keyword: &str, value: &Value) -> Option<TokenStream> {
+    const COUNTS: [&str; 3] = ["Length", "Items", "Properties"];
+    let bound = match keyword {
+        "uniqueItems" => return Some(quote!(Limit::UniqueItems)),
+        "enum" if value[0].is_string() => {
+            let values = texts(value);
+            return Some(quote!(Limit::OneOf(&[#(#values),*])));
+        }
+        "enum" => {
+            let values = value.as_array()?.iter().map(decimal);
+            return Some(quote!(Limit::OneOfNumbers(&[#(#values),*])));
+        }
+        "pattern" => {
+            let pattern = value.as_str();
+            quote!({
+                static PATTERN: Pattern = Pattern::new(|| {
+                    ::regex_lite::Regex::new(#pattern).expect("build.rs has read it")
+                });
+                &PATTERN
+            })
+        }
+        "multipleOf" | "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
+            decimal(value)
+        }
+        _ if COUNTS.iter().any(|what| keyword.ends_with(what)) => value.as_u64()?.to_token_stream(),
+        _ => return None,
     };
     let name = format_ident!("{}{}", keyword[..1].to_uppercase(), &keyword[1..]);
-    match &limit.bound {
-        Bound::Flag => quote!(Limit::#name),
-        Bound::Count(count) => quote!(Limit::#name(#count)),
-        Bound::Number(digits) => {
-            let number = decimal(digits);
-            quote!(Limit::#name(#number))
-        }
-        Bound::Text(pattern) => quote!(Limit::#name({
-            static PATTERN: Pattern = Pattern::new(|| ::regex_lite::Regex::new(#pattern).expect("build.rs has read it"));
-            &PATTERN
-        })),
-        Bound::Texts(values) => quote!(Limit::#name(&[#(#values),*])),
-        Bound::Numbers(values) => {
-            let values = values.iter().map(|digits| decimal(digits));
-            quote!(Limit::OneOfNumbers(&[#(#values),*]))
-        }
-    }
+    Some(quote!(Limit::#name(#bound)))
 }
 
 /// `0.25` → `Decimal(025, 2)`.
-fn decimal(digits: &str) -> TokenStream {
+fn decimal(number: &Value) -> TokenStream {
+    let digits = digits(number).unwrap_or_default();
     let scale = digits
         .split_once('.')
         .map_or(0, |(_, fraction)| fraction.len());
@@ -473,10 +444,4 @@ fn decimal(digits: &str) -> TokenStream {
 
 fn option(value: Option<TokenStream>) -> TokenStream {
     value.map_or_else(|| quote!(None), |value| quote!(Some(#value)))
-}
-
-fn sounds_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    let words = ["password", "secret", "token", "credential"];
-    words.iter().any(|word| name.contains(word))
 }

@@ -2,11 +2,11 @@
 //!
 //! Data goes one way: [`read`] → [`facts`] → [`prepare`] → progenitor → [`types`].
 
+mod check;
 mod facts;
 mod failure;
 mod json_schema;
 mod names;
-mod node;
 mod prepare;
 mod read;
 mod schema;
@@ -20,30 +20,25 @@ use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceS
 use quote::quote;
 
 use facts::Facts;
-pub use failure::Failure;
+pub use failure::{Failure, Result};
+pub use wrapper::Sources;
 
-/// More than any document needs, since it may be nested so deep only.
+/// More than any document needs, since `check::DEEPEST` bounds them.
 const STACK: usize = 256 << 20;
-/// Longer documents would take too long.
+/// What is longer takes too long.
 const LONGEST: usize = 2 << 20;
-
-/// The sources of the wrapper that name what the document must have.
-pub struct Sources<'s> {
-    pub client: &'s str,
-    pub lib: &'s str,
-}
 
 pub struct Generated {
     pub code: String,
-    /// Operations that could not be generated, and why.
+    /// Operations that are not understood, and why; the wrapper has no methods for them.
     pub left_out: Vec<(String, Failure)>,
 }
 
-/// The client of the document in this file, with its text.
-pub fn generate(file: &str, text: &str, sources: &Sources) -> Result<Generated, Failure> {
+/// The client of the document in this file, with this text.
+pub fn generate(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
     if text.len() > LONGEST {
         let reason = format!(
-            "it has {} bytes, and at most {LONGEST} are read",
+            "it has {} bytes, and {LONGEST} are read at most",
             text.len()
         );
         return Err(Failure::new(
@@ -52,38 +47,32 @@ pub fn generate(file: &str, text: &str, sources: &Sources) -> Result<Generated, 
             "Take out what is not needed.",
         ));
     }
+    // The generator panics on what it does not support, and recurses.
     thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .name("generate".into())
-            .stack_size(STACK);
-        let thread = thread
-            .spawn_scoped(scope, || client(file, text, sources))
-            .map_err(|e| panicked(e.to_string()))?;
-        thread.join().unwrap_or_else(|payload| {
-            let text = payload.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string));
-            Err(panicked(text.unwrap_or_else(|| "it panicked".into())))
+        let thread = thread::Builder::new().stack_size(STACK);
+        let client = thread.spawn_scoped(scope, || client(file, text, sources));
+        client.map_err(unsupported)?.join().unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(unsupported(text.unwrap_or("it panicked")))
         })
     })
 }
 
-fn panicked(reason: String) -> Failure {
-    Failure::new(
-        "generate the client",
-        reason,
-        "Simplify what the reason names; the generator does not support it.",
-    )
+#[allow(clippy::needless_pass_by_value, reason = "so `map_err` calls it")]
+fn unsupported(reason: impl ToString) -> Failure {
+    let remedy = "Simplify what the reason names; the generator does not support it.";
+    Failure::new("generate the client", reason.to_string(), remedy)
 }
 
-fn client(file: &str, text: &str, sources: &Sources) -> Result<Generated, Failure> {
-    let methods = wrapper::methods(sources.client)?;
-    let names = wrapper::types(&[sources.client, sources.lib])?;
-    let document = read::read(&read::parse(text)?, &methods, &names)?;
+fn client(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
+    let methods = wrapper::methods(sources);
+    let value = read::parse(text)?;
+    let document = read::read(&value, &methods, &wrapper::types(sources))?;
     let facts = Facts::new(&document);
     facts.compare(&methods)?;
     facts.check()?;
-    let openapi =
-        serde_json::from_value(prepare::document(&facts)).map_err(|e| panicked(e.to_string()))?;
+    let prepared = serde_json::from_value(prepare::document(&facts)).map_err(unsupported)?;
     let mut generator = Generator::new(
         GenerationSettings::new()
             .with_interface(InterfaceStyle::Positional)
@@ -91,22 +80,18 @@ fn client(file: &str, text: &str, sources: &Sources) -> Result<Generated, Failur
             .with_crate("sigmamind", CrateVers::Any, None)
             .with_crate("std", CrateVers::Any, None)
             .with_map_type("::std::collections::BTreeMap")
-            .with_derive("PartialEq")
             .with_inner_type(quote!(crate::request::Describe)),
     );
-    let tokens = generator
-        .generate_tokens(&openapi)
-        .map_err(|e| panicked(e.to_string()))?;
-    let mut items = syn::parse2::<syn::File>(tokens)
-        .map_err(|e| panicked(e.to_string()))?
-        .items;
+    let tokens = generator.generate_tokens(&prepared).map_err(unsupported)?;
+    let mut items = syn::parse2::<syn::File>(tokens).map_err(unsupported)?.items;
     url::join(&mut items, document.operations.len())?;
     let written = types::complete(&mut items, &generator, &facts)?;
     let operations = facts.operations();
     let (server, header) = (&document.server, &document.key_header);
-    let hash = hmac_sha256::Hash::hash(text.as_bytes());
-    let hash = hash.map(|byte| format!("{byte:02x}")).concat();
-    let file = syn::parse_quote! {
+    let hash = hmac_sha256::Hash::hash(text.as_bytes())
+        .map(|byte| format!("{byte:02x}"))
+        .concat();
+    let code = syn::parse2(quote! {
         #(#items)*
         #written
         #operations
@@ -114,11 +99,13 @@ fn client(file: &str, text: &str, sources: &Sources) -> Result<Generated, Failur
         pub const BASE_URL: &str = #server;
         /// The header that carries the key.
         pub(crate) const KEY_HEADER: ::http::HeaderName = ::http::HeaderName::from_static(#header);
-        /// The document.
-        pub const DOCUMENT: crate::operation::Document = crate::operation::Document { file: #file, sha256: #hash };
-    };
+        /// The document that the client was generated from.
+        pub const DOCUMENT: crate::operation::Document =
+            crate::operation::Document { file: #file, sha256: #hash };
+    });
+    let code = prettyplease::unparse(&code.map_err(unsupported)?);
     Ok(Generated {
-        code: prettyplease::unparse(&file),
+        code,
         left_out: document.left_out,
     })
 }

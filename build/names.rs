@@ -2,101 +2,58 @@
 
 use heck::{ToPascalCase, ToSnakeCase};
 
-/// What the generated client has by these names already.
-const TAKEN_METHODS: [&str; 12] = [
-    "new",
-    "new_with_client",
-    "api_version",
-    "baseurl",
-    "client",
-    "inner",
-    "pre",
-    "exec",
-    "post",
-    "clone",
-    "fmt",
-    "default",
-];
-/// Methods that a setter of the same name would take the place of.
-const TAKEN_SETTERS: [&str; 14] = [
-    "new",
-    "default",
-    "clone",
-    "clone_from",
-    "clone_into",
-    "eq",
-    "ne",
-    "fmt",
-    "from",
-    "into",
-    "try_into",
-    "to_owned",
-    "serialize",
-    "json_schema",
-];
+/// Methods that the generated client has itself.
+const OF_CLIENT: &str =
+    "new new_with_client api_version baseurl client inner pre exec post clone fmt";
+/// Methods of all types, which a setter would take the place of.
+const OF_TYPES: &str = "new default clone eq ne fmt into try_into to_owned serialize";
 
-/// The name of the method of an operation, and of the argument of a parameter.
-pub fn method(name: &str) -> String {
-    let name = clean(name).to_snake_case();
-    if is_keyword(&name) {
-        format!("{name}_")
-    } else {
-        name
-    }
+/// What a field or an argument is called; the generator comes to the same name.
+pub fn value(name: &str) -> Option<String> {
+    ident(name, &clean(name).to_snake_case(), "x")
 }
 
-pub fn is_usable_method(id: &str) -> bool {
-    let name = method(id);
-    id.is_ascii()
-        && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && !TAKEN_METHODS.contains(&&*name)
+/// What the method of an operation is called.
+pub fn method(id: &str) -> Option<String> {
+    let name = ident(id, &clean(id).to_snake_case(), "")?;
+    Some(name).filter(|name| !OF_CLIENT.split(' ').any(|taken| taken == name))
 }
 
-/// The name of the type of a schema, if there can be one.
-pub fn schema(name: &str) -> Option<String> {
-    let name = Some(clean(name).to_pascal_case()).filter(|_| name.is_ascii())?;
-    let name = if is_keyword(&name) {
-        format!("{name}_")
-    } else {
-        name
-    };
-    name.starts_with(|c: char| c.is_ascii_alphabetic())
-        .then_some(name)
-}
-
-/// The name of the variant for a value of an enum, if there can be one.
-pub fn variant(value: &str) -> Option<String> {
-    let signed = |sign: char, word: &str| {
-        value
-            .strip_prefix(sign)
-            .map(|rest| format!("{word}-{rest}"))
-    };
-    let value = match value {
-        "" => "empty".to_owned(),
-        _ => signed('+', "plus")
-            .or_else(|| signed('-', "minus"))
-            .unwrap_or_else(|| value.to_owned()),
-    };
-    let name = schema(&value);
-    name.or_else(|| {
-        schema(&format!("X{value}")).filter(|_| value.starts_with(|c: char| c.is_ascii_digit()))
-    })
-}
-
-/// The name of the setter of a field.
 pub fn setter(field: &str) -> String {
-    if TAKEN_SETTERS.contains(&field) {
-        format!("{field}_")
-    } else {
-        field.to_owned()
-    }
+    let taken = OF_TYPES.split(' ').any(|taken| taken == field);
+    [field, if taken { "_" } else { "" }].concat()
+}
+
+/// What a type is called.
+pub fn type_name(name: &str) -> Option<String> {
+    ident(name, &clean(name).to_pascal_case(), "")
+}
+
+/// What the variant for a value of an enum is called.
+pub fn variant(value: &str) -> Option<String> {
+    let name = match value.chars().next() {
+        None => "empty".to_owned(),
+        Some('+') => format!("plus{value}"),
+        Some('-') => format!("minus{value}"),
+        Some(_) => value.to_owned(),
+    };
+    ident(value, &clean(&name).to_pascal_case(), "X")
 }
 
 fn clean(name: &str) -> String {
-    name.replace('\'', "")
-        .replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+    let name = name.replace('\'', "");
+    name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
 }
 
-fn is_keyword(name: &str) -> bool {
-    !typify::accept_as_ident(name)
+/// `digit` is put before a name that begins with one, if there can be such a name.
+fn ident(name: &str, ident: &str, digit: &str) -> Option<String> {
+    let begins_with_digit = ident.starts_with(|c: char| c.is_ascii_digit());
+    let ident = [if begins_with_digit { digit } else { "" }, ident].concat();
+    let known = name.is_ascii() && ident.starts_with(|c: char| c.is_ascii_alphabetic());
+    let end = if typify::accept_as_ident(&ident) {
+        ""
+    } else {
+        "_"
+    };
+    Some(ident + end).filter(|_| known)
 }

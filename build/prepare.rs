@@ -1,106 +1,103 @@
-//! Writes the document anew for the generator: only what it gets right.
+//! Writes the document anew for the generator, with nothing in it that it gets wrong.
 //!
 //! | in the document | for the generator |
 //! |---|---|
-//! | limits, defaults, titles, examples, errors | nothing: they would become types, be sent, or rename types |
-//! | `format: password`, `e164`; an enum; `oneOf` | `x-rust-type`: a type of this crate |
-//! | `nullable` in what is sent | `Nullable<T>`: three states instead of two |
-//! | an optional list in what is sent | `Option<Vec>`: an empty one would be left out |
-//! | `additionalProperties: false` in what is received | nothing: new properties would be refused |
+//! | limits, defaults, titles, examples, errors | nothing: they become types, are sent, rename types |
+//! | `format: password`, `format: e164`, an enum, a choice of scalars | `x-rust-type`: ours |
+//! | `nullable` in what is sent | `Nullable<T>`: three states, not two |
+//! | an optional list in what is sent | `nullable`: an empty one would be left out |
+//! | `nullable` in a list | `Option<T>` |
+//! | `additionalProperties` in what is received | nothing: news would be refused |
 //! | any other text format | a plain text |
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
-    facts::{Facts, Way},
+    facts::{Facts, Way, reach},
     read::Operation,
-    schema::{Kind, Object, Others, Schema, Text, reach},
+    schema::properties,
 };
 
 pub fn document(facts: &Facts) -> Value {
-    let document = facts.document;
-    let mut paths = json!({});
-    for operation in &document.operations {
-        paths[&operation.path][operation.method.to_lowercase()] = self::operation(facts, operation);
+    let (mut paths, mut schemas) = (json!({}), json!({}));
+    for operation in &facts.document.operations {
+        paths[operation.path][operation.method] = of_operation(facts, operation);
     }
-    let mut schemas = Map::new();
-    for (name, schema) in &document.schemas {
-        if let Kind::Object(object) = &schema.kind {
-            schemas.insert(name.clone(), self::object(facts, name, object));
+    for (name, schema) in &facts.document.types {
+        if schema["properties"].is_object() {
+            schemas[name] = of_object(facts, name, schema);
         }
     }
-    json!({
-        "openapi": "3.0.3",
-        "info": { "title": "the API", "version": "1" },
-        "paths": paths,
-        "components": { "schemas": schemas },
-    })
+    let info = json!({ "title": "the API", "version": "1" });
+    json!({ "openapi": "3.0.3", "info": info, "paths": paths, "components": { "schemas": schemas } })
 }
 
-fn operation(facts: &Facts, operation: &Operation) -> Value {
-    let json = |schema: Value| json!({ "application/json": { "schema": schema } });
-    let parameters = operation.parameters.iter().map(|parameter| {
-        let schema = value(facts, &parameter.schema, Way::Request);
-        json!({ "name": parameter.name, "in": "path", "required": true, "description": parameter.description, "schema": schema })
+fn of_operation(facts: &Facts, operation: &Operation) -> Value {
+    let content = |schema, way| {
+        let schema = of_value(facts, schema, way);
+        json!({ "application/json": { "schema": schema } })
+    };
+    let parameters = operation.parameters.iter().map(|(name, schema)| {
+        let schema = of_value(facts, schema, Way::Request);
+        json!({ "name": name, "in": "path", "required": true, "schema": schema })
     });
+    let mut response = json!({ "description": "" });
+    if let Some(answer) = &operation.answer {
+        response["content"] = content(answer, Way::Response);
+    }
+    let responses = operation
+        .statuses
+        .iter()
+        .map(|status| ((*status).to_owned(), response.clone()));
     let mut written = json!({
         "operationId": operation.name,
-        "summary": operation.summary,
-        "description": operation.description,
-        "parameters": parameters.collect::<Vec<_>>(),
-        "responses": {},
+        "parameters": parameters.collect::<Value>(),
+        "responses": responses.collect::<Value>(),
     });
-    if let Some(body) = &operation.body {
-        let content = json(value(facts, &body.schema, Way::Request));
+    if let Some((_, schema)) = &operation.body {
         written["requestBody"] =
-            json!({ "required": true, "description": body.description, "content": content });
-    }
-    for status in &operation.statuses {
-        let mut response = json!({ "description": "" });
-        if let Some(answer) = &operation.answer {
-            response["content"] = json(value(facts, answer, Way::Response));
-        }
-        written["responses"][status] = response;
+            json!({ "required": true, "content": content(schema, Way::Request) });
     }
     written
 }
 
-fn object(facts: &Facts, name: &str, object: &Object) -> Value {
+fn of_object(facts: &Facts, name: &str, object: &Value) -> Value {
     let way = facts.way(name);
-    let (mut properties, mut required) = (Map::new(), Vec::new());
-    for (property, schema) in &object.properties {
-        properties.insert(property.clone(), self::property(facts, name, schema, way));
-        if !facts.is_optional(schema, object.required.contains(property), way) {
-            required.push(property);
-        } else if way != Way::Response
-            && matches!(schema.kind, Kind::List(_) | Kind::Map(_))
-            && !facts.is_nullable(schema)
+    let required: Vec<_> = facts.required(object, way).collect();
+    let mut written = json!({ "type": "object", "properties": {}, "required": required });
+    for (property, schema) in properties(object) {
+        let mut value = of_property(facts, name, schema, way);
+        let is_collection = ["array", "object"].iter().any(|ty| schema["type"] == *ty);
+        if is_collection
+            && way != Way::Response
+            && !required.contains(&property)
+            && !facts.says(schema, "nullable")
         {
-            properties[property]["nullable"] = true.into();
+            value["nullable"] = true.into();
         }
+        written["properties"][property] = value;
     }
-    let mut written = json!({ "type": "object", "properties": properties, "required": required });
-    match &object.others {
-        Others::Nothing if way == Way::Request => written["additionalProperties"] = false.into(),
-        Others::Are(schema) if way != Way::Response => {
-            written["additionalProperties"] = item(facts, schema, way);
+    match &object["additionalProperties"] {
+        Value::Bool(false) if way == Way::Request => written["additionalProperties"] = false.into(),
+        others if others.is_object() && way != Way::Response => {
+            written["additionalProperties"] = of_item(facts, others, way);
         }
         _ => {}
     }
     written
 }
 
-fn property(facts: &Facts, owner: &str, schema: &Schema, way: Way) -> Value {
-    let value = value(facts, schema, way);
-    if way == Way::Response || !facts.is_nullable(schema) {
+fn of_property(facts: &Facts, owner: &str, schema: &Value, way: Way) -> Value {
+    let value = of_value(facts, schema, way);
+    if way == Way::Response || !facts.says(schema, "nullable") {
         return value;
     }
-    let mut names = BTreeSet::new();
-    reach(&facts.document.schemas, schema, &mut names);
-    let is_recursive = matches!(schema.kind, Kind::Reference(_)) && names.contains(owner);
-    let inner = if is_recursive {
+    let mut within = BTreeSet::new();
+    reach(facts.document, schema, &mut within);
+    let endless = schema["$ref"].is_string() && within.contains(owner);
+    let inner = if endless {
         rust("std::boxed::Box", &[value])
     } else {
         value
@@ -109,38 +106,42 @@ fn property(facts: &Facts, owner: &str, schema: &Schema, way: Way) -> Value {
 }
 
 /// A value in a list or a map.
-fn item(facts: &Facts, schema: &Schema, way: Way) -> Value {
-    let value = value(facts, schema, way);
-    if facts.is_nullable(schema) && schema.kind != Kind::Any {
-        return rust("std::option::Option", &[value]);
+fn of_item(facts: &Facts, schema: &Value, way: Way) -> Value {
+    let value = of_value(facts, schema, way);
+    let nullable = facts.says(schema, "nullable") && value != json!({});
+    if nullable {
+        rust("std::option::Option", &[value])
+    } else {
+        value
     }
-    value
 }
 
-/// The type of a value, without null.
-fn value(facts: &Facts, schema: &Schema, way: Way) -> Value {
-    match &schema.kind {
-        Kind::Boolean => json!({ "type": "boolean" }),
-        Kind::Integer(kind) => {
-            json!({ "type": "integer", "format": if *kind == "i32" { "int32" } else { "int64" } })
-        }
-        Kind::Number(kind) => {
-            json!({ "type": "number", "format": if *kind == "f32" { "float" } else { "double" } })
-        }
-        Kind::Text(Text::Plain) => json!({ "type": "string" }),
-        Kind::Text(Text::Password) => rust("sigmamind::types::Secret", &[]),
-        Kind::Text(Text::E164) if way == Way::Request => rust("sigmamind::types::E164", &[]),
-        Kind::Text(Text::E164) => rust("sigmamind::types::ReportedNumber", &[]),
-        Kind::List(items) => json!({ "type": "array", "items": item(facts, items, way) }),
-        Kind::Map(values) => {
-            json!({ "type": "object", "additionalProperties": item(facts, values, way) })
-        }
-        Kind::Reference(name) if matches!(facts.target(schema).kind, Kind::Object(_)) => {
+/// A value that is not null.
+fn of_value(facts: &Facts, schema: &Value, way: Way) -> Value {
+    if let Some(name) = schema["$ref"].as_str() {
+        return if facts.target(schema)["properties"].is_object() {
             json!({ "$ref": format!("#/components/schemas/{name}") })
+        } else {
+            rust(&format!("sigmamind::generated::enums::{name}"), &[])
+        };
+    }
+    let item = |keyword: &str| of_item(facts, &schema[keyword], way);
+    match (schema["type"].as_str(), schema["format"].as_str()) {
+        (Some("string"), Some("password")) => rust("sigmamind::types::Secret", &[]),
+        (Some("string"), Some("e164")) if way == Way::Request => {
+            rust("sigmamind::types::E164", &[])
         }
-        Kind::Reference(name) => rust(&format!("sigmamind::generated::enums::{name}"), &[]),
-        // The last three are referred to.
-        Kind::Any | Kind::Object(_) | Kind::Enum(_) | Kind::OneOf(_) => json!({}),
+        (Some("string"), Some("e164")) => rust("sigmamind::types::ReportedNumber", &[]),
+        (Some("integer"), Some("int32")) => json!({ "type": "integer", "format": "int32" }),
+        (Some("integer"), _) => json!({ "type": "integer", "format": "int64" }),
+        (Some("number"), Some("float")) => json!({ "type": "number", "format": "float" }),
+        (Some("number"), _) => json!({ "type": "number", "format": "double" }),
+        (Some("array"), _) => json!({ "type": "array", "items": item("items") }),
+        (Some("object"), _) => {
+            json!({ "type": "object", "additionalProperties": item("additionalProperties") })
+        }
+        (Some(ty), _) => json!({ "type": ty }),
+        (None, _) => json!({}),
     }
 }
 

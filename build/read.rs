@@ -1,683 +1,413 @@
-//! Reads the document: what is understood comes out, and everything else is refused with its place.
+//! Reads the document: its operations, as far as they matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use yaml_serde::Value;
+use regex_lite::Regex;
+use serde_json::{Map, Value, json};
+use yaml_serde::Value as Yaml;
 
 use super::{
-    failure::Failure,
+    check::{Check, escape},
+    failure::{
+        ALL_NULL, Failure, NO_ARGUMENT, NO_HEADER, NO_JSON, NO_KEY, NO_METHOD, NO_SCHEMA,
+        NO_SERVER, NO_SUCCESS, NO_TEMPLATE, NO_TYPE, NOT_IN_PATH, NOT_PATH, OTHER_KEY, Result,
+        SERVERS, TWO_ANSWERS, UNCHECKED, UNEXPECTED, UNKNOWN, VERSION, ensure, need,
+    },
     names,
-    node::{CHECK, Node},
-    schema::{Kind, Schema, Schemas, Text},
+    schema::{Schemas, entries, items, text},
     wrapper::Method,
 };
 
 /// The document, as far as it matters.
-pub struct Document {
+pub struct Document<'d> {
     /// The address that the paths are appended to.
     pub server: String,
     /// The header that carries the key, in lower case.
     pub key_header: String,
-    pub operations: Vec<Operation>,
-    /// Why an operation that the wrapper has no method for is not there.
+    pub operations: Vec<Operation<'d>>,
+    /// Those that are not understood, and that the wrapper has no methods for.
     pub left_out: Vec<(String, Failure)>,
-    /// Objects and enums, by the names of their types.
-    pub schemas: BTreeMap<String, Schema>,
+    /// Objects, enums and choices, by the names of their types; also other names for them.
+    pub types: BTreeMap<String, Value>,
 }
 
-pub struct Operation {
+pub struct Operation<'d> {
     pub at: String,
-    pub id: String,
+    pub id: &'d str,
     /// What the generated method is called.
     pub name: String,
-    pub method: String,
-    pub path: String,
-    pub summary: Option<String>,
-    pub description: Option<String>,
-    /// The path's, in the order of their places.
-    pub parameters: Vec<Parameter>,
-    pub body: Option<Body>,
+    pub method: &'static str,
+    pub path: &'d str,
+    item: &'d Value,
+    /// In the order of their places in the path.
+    pub parameters: Vec<(&'d str, Value)>,
+    /// What it is declared as, and its schema.
+    pub body: Option<(String, Value)>,
+    pub statuses: Vec<&'d str>,
     /// None if no body comes with a success.
-    pub answer: Option<Schema>,
-    pub statuses: Vec<String>,
-    server: String,
+    pub answer: Option<Value>,
 }
 
-pub struct Parameter {
-    pub name: String,
-    pub description: Option<String>,
-    pub schema: Schema,
+impl Operation<'_> {
+    pub fn sent(&self) -> impl Iterator<Item = &Value> {
+        let parameters = self.parameters.iter().map(|(_, schema)| schema);
+        parameters.chain(self.body.iter().map(|(_, schema)| schema))
+    }
 }
 
-pub struct Body {
-    pub content_type: String,
-    pub description: Option<String>,
-    pub schema: Schema,
-}
+/// The headers of HTTP itself, which are set anyway.
+const HEADERS: &str = "accept|connection|content-.*|host|te|transfer-encoding|upgrade|user-agent";
+const METHODS: [&str; 8] = [
+    "get", "put", "post", "delete", "head", "patch", "options", "trace",
+];
 
 /// YAML, or JSON, by its first character; no key may be given twice.
-pub fn parse(text: &str) -> Result<Value, Failure> {
-    const STEP: &str = "parse the document";
+pub fn parse(text: &str) -> Result<Value> {
+    let failure = |reason: String, remedy: &str| Failure::new("parse the document", reason, remedy);
     let text = text.trim_start_matches('\u{feff}');
-    let yaml = || -> Result<Value, yaml_serde::Error> {
-        let mut value: Value = yaml_serde::from_str(text)?;
+    let yaml = || -> std::result::Result<Yaml, yaml_serde::Error> {
+        let mut value: Yaml = yaml_serde::from_str(text)?;
         value.apply_merge()?;
         Ok(value)
     };
-    let parsed = if text.trim_start().starts_with('{') {
+    let value = if text.trim_start().starts_with('{') {
+        let remedy = "Correct the JSON at the place named.";
         // What is no JSON may be YAML in braces.
-        serde_json::from_str(text).or_else(|e| yaml().map_err(|_| ("JSON", e.to_string())))
+        let json = serde_json::from_str(text);
+        json.or_else(|e| yaml().map_err(|_| failure(e.to_string(), remedy)))?
     } else {
-        yaml().map_err(|e| ("YAML", e.to_string()))
+        yaml().map_err(|e| failure(e.to_string(), "Correct the YAML at the place named."))?
     };
-    match parsed {
-        Ok(value @ Value::Mapping(_)) => Ok(value),
-        Ok(value) => {
-            let reason = if value.is_null() {
-                "it is empty"
-            } else {
-                "it is not a mapping"
-            };
-            Err(Failure::new(STEP, reason, "Give an OpenAPI 3.0 document."))
+    let what = match value {
+        Yaml::Mapping(_) => return Ok(ordered(value, false)),
+        Yaml::Null => "it is empty",
+        _ => "it is not a mapping",
+    };
+    Err(failure(what.into(), "Give an OpenAPI 3.0 document."))
+}
+
+/// As JSON, which has no order of its own: `x-order` keeps that of `properties`, if these are not
+/// `names` of properties themselves.
+fn ordered(value: Yaml, names: bool) -> Value {
+    match value {
+        Yaml::Sequence(items) => items.into_iter().map(|item| ordered(item, false)).collect(),
+        Yaml::Mapping(map) => {
+            let mut written = Map::new();
+            for (key, value) in map {
+                let key = match key {
+                    Yaml::String(key) => key,
+                    key => serde_json::to_string(&key).unwrap_or_default(),
+                };
+                let is_table = key == "properties" && !names;
+                if let (true, Yaml::Mapping(properties)) = (is_table, &value) {
+                    let order: Vec<_> = properties.keys().filter_map(Yaml::as_str).collect();
+                    written.insert("x-order".into(), json!(order));
+                }
+                written.insert(key, ordered(value, is_table));
+            }
+            written.into()
         }
-        Err((what, e)) => {
-            let remedy = format!("Correct the {what} at the place named.");
-            Err(Failure::new(STEP, e, remedy))
-        }
+        Yaml::Tagged(tagged) => ordered(tagged.value, names),
+        scalar => serde_json::to_value(scalar).unwrap_or_default(),
     }
 }
 
-const ROOT: &[&str] = &[
-    "openapi",
-    "info",
-    "servers",
-    "paths",
-    "components",
-    "security",
-    "tags",
-    "externalDocs",
-];
-const COMPONENTS: &[&str] = &[
-    "schemas",
-    "responses",
-    "parameters",
-    "examples",
-    "requestBodies",
-    "headers",
-    "securitySchemes",
-    "links",
-    "callbacks",
-];
-const PATH_ITEM: &[&str] = &["summary", "description", "servers", "parameters"];
-/// Those that reqwest has a method for, and two that are known to be refused.
-const METHODS: &[&str] = &[
-    "get", "put", "post", "delete", "head", "patch", "options", "trace",
-];
-const OPERATION: &[&str] = &[
-    "tags",
-    "summary",
-    "description",
-    "externalDocs",
-    "operationId",
-    "parameters",
-    "requestBody",
-    "responses",
-    "deprecated",
-    "security",
-    "servers",
-];
-const PARAMETER: &[&str] = &[
-    "name",
-    "in",
-    "description",
-    "required",
-    "deprecated",
-    "schema",
-    "style",
-    "explode",
-    "example",
-    "examples",
-];
-const BODY: &[&str] = &["description", "content", "required"];
-const RESPONSE: &[&str] = &["description", "headers", "content", "links"];
-const MEDIA_TYPE: &[&str] = &["schema", "example", "examples"];
-const SERVER: &[&str] = &["url", "description", "variables"];
-
-/// Headers that are sent anyway.
-const TAKEN: [&str; 9] = [
-    "accept",
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-
-struct Reader<'d> {
-    root: Node<'d>,
-    schemas: Schemas<'d>,
-    /// The security scheme that the key is sent by.
-    scheme: String,
-    key_header: String,
-}
-
-/// Reads the operations; those that the wrapper has methods for must be understood.
-pub fn read(
-    value: &Value,
+/// Reads the operations; those that the wrapper has methods for must be understood, and these
+/// types be there.
+pub fn read<'d>(
+    root: &'d Value,
     methods: &[Method],
     types: &BTreeSet<String>,
-) -> Result<Document, Failure> {
-    let root = Node::root(value);
-    root.only("the document", &[ROOT])?;
-    let version = root.need("openapi")?;
-    if !version.text()?.starts_with("3.0.") {
-        let reason = format!("its version is {}, and only 3.0.x is read", version.text()?);
-        return Err(version.refuse(reason, "Write the document as OpenAPI 3.0.3."));
-    }
-    let info = root.need("info")?;
-    info.need("title")?.text()?;
-    info.need("version")?.text()?;
-    if let Some(components) = root.get("components") {
-        components.only("the components", &[COMPONENTS])?;
-    }
-    let (scheme, key_header) = security(&root)?;
+) -> Result<Document<'d>> {
+    let version = text(&root["openapi"]);
+    ensure(version.starts_with("3.0."), "/openapi", VERSION, version)?;
+    let mut check = Check::new(root);
+    check.value("document", root, "")?;
+    let (scheme, key_header) = security(root, &mut check)?;
+    let (schemas, server) = (Schemas::new(root)?, None);
     let mut reader = Reader {
-        schemas: Schemas::new(root.clone())?,
         root,
+        check,
+        schemas,
         scheme,
         key_header,
+        server,
     };
+    let is_wanted = |name: &String| methods.iter().any(|method| method.operation == *name);
     let (mut operations, mut left_out) = (Vec::new(), Vec::new());
-    for (path, method, item, node) in reader.identified()? {
-        let id = node.need("operationId")?.text()?;
-        let needed = methods.iter().any(|m| m.operation == names::method(id));
-        match reader.operation(&path, &method, &item, &node) {
-            Ok(operation) => operations.push(operation),
-            Err(failure) if needed => return Err(failure),
-            Err(failure) => left_out.push((id.to_owned(), failure)),
+    let mut found = reader.find()?;
+    // The first says which server it is.
+    found.sort_by_key(|operation| !is_wanted(&operation.name));
+    for mut operation in found {
+        match reader.whole(|reader| reader.operation(&mut operation)) {
+            Ok(()) => operations.push(operation),
+            Err(failure) if is_wanted(&operation.name) => return Err(failure),
+            Err(failure) => left_out.push((operation.id.to_owned(), failure)),
         }
     }
-    let wanted = |operation: &&Operation| methods.iter().any(|m| m.operation == operation.name);
-    let server = match operations.iter().find(wanted).or(operations.first()) {
-        Some(operation) => operation.server.clone(),
-        None => server(&[&reader.root])?,
-    };
-    for operation in operations.extract_if(.., |o| o.server != server) {
-        let needed = methods.iter().any(|m| m.operation == operation.name);
-        let reason = format!(
-            "`{}` is at {} and others at {server}",
-            operation.id, operation.server
-        );
-        let failure =
-            Failure::new(CHECK, reason, "Give all operations the same server.").at("/servers");
-        if needed {
-            return Err(failure);
-        }
-        left_out.push((operation.id, failure));
-    }
-    let schemas = reader.schemas.finish(types)?;
+    reader.components(types)?;
+    let server = reader
+        .server
+        .take()
+        .map_or_else(|| reader.server(&[("", root)]), Ok)?;
+    let (key_header, types) = (reader.key_header, reader.schemas.types);
     Ok(Document {
         server,
-        key_header: reader.key_header,
+        key_header,
         operations,
         left_out,
-        schemas,
+        types,
     })
 }
 
-/// The scheme that the operations are secured by, and its header.
-fn security(root: &Node) -> Result<(String, String), Failure> {
-    let remedy = "Describe the key as `type: apiKey`, `in: header`, and name it under `security`.";
-    let schemes = root
-        .get("components")
-        .and_then(|components| components.get("securitySchemes"));
-    let schemes = schemes.ok_or_else(|| root.refuse("it has no `securitySchemes`", remedy))?;
-    let alone = |node: Node| -> Result<Option<String>, Failure> {
-        let names = node.entries()?;
-        Ok(match &*names {
-            [(name, _)] => Some(name.clone()),
-            _ => None,
-        })
-    };
-    let mut named = Vec::new();
-    match root.get("security") {
-        Some(security) => {
-            for alternative in security.items()? {
-                named.extend(alone(alternative)?);
-            }
+/// The name of the scheme that brings the key in a header, and the header.
+fn security<'d>(root: &'d Value, check: &mut Check<'d>) -> Result<(String, String)> {
+    for (name, scheme) in entries(&root["components"]["securitySchemes"]) {
+        let alone = |alternative: &Value| entries(alternative).map(|(known, _)| known).eq([name]);
+        if !items(&root["security"]).any(alone) {
+            continue;
         }
-        None => named.extend(alone(schemes.clone())?),
+        let at = format!("/components/securitySchemes/{}", escape(name));
+        let scheme = check.value("scheme", scheme, &at)?;
+        let header = text(&scheme["name"]).to_ascii_lowercase();
+        let usable = matches(r"[\w!#$%&'*+.^`|~-]+", &header) && !matches(HEADERS, &header);
+        ensure(usable, &format!("{at}/name"), NO_HEADER, &header)?;
+        return Ok((name.clone(), header));
     }
-    let mut usable = Vec::new();
-    for name in named {
-        let scheme = schemes.need(&name)?.resolve(root)?;
-        if scheme.need("type")?.is("apiKey") && scheme.need("in")?.is("header") {
-            scheme.only(
-                "a security scheme",
-                &[&["type", "in", "name", "description"]],
-            )?;
-            usable.push((name, scheme.need("name")?));
-        }
-    }
-    let Some((name, header)) = usable.into_iter().next() else {
-        return Err(schemes.refuse(
-            "none of them is a key in a header that `security` asks for alone",
-            remedy,
-        ));
-    };
-    let text = header.text()?.to_ascii_lowercase();
-    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if text.is_empty() || !text.bytes().all(is_token) || TAKEN.contains(&&*text) {
-        return Err(header.refuse(
-            format!("the key cannot be sent as `{text}`"),
-            "Name the header that the API reads it from.",
-        ));
-    }
-    Ok((name, text))
+    Err(Failure::at("", NO_KEY, ""))
 }
 
-/// The address of the nearest `servers`; the first of them, with the defaults of its variables.
-fn server(nodes: &[&Node]) -> Result<String, Failure> {
-    let remedy = "Name the server of the API, `https://` and a host, under `servers`.";
-    let root = nodes[nodes.len() - 1];
-    let Some(servers) = nodes.iter().find_map(|node| node.get("servers")) else {
-        return Err(root.refuse("it has no `servers`", remedy));
-    };
-    let items = servers.items()?;
-    let Some(server) = items.first() else {
-        return Err(servers.refuse("there is no server", remedy));
-    };
-    server.only("a server", &[SERVER])?;
-    let node = server.need("url")?;
-    let mut url = node.text()?.to_owned();
-    for (name, variable) in server
-        .get("variables")
-        .map_or(Ok(Vec::new()), |v| v.entries())?
-    {
-        variable.only("a variable", &[&["enum", "default", "description"]])?;
-        let default = variable.need("default")?;
-        let listed = variable
-            .get("enum")
-            .map_or(Ok(Vec::new()), |values| values.items())?;
-        let text = default.text()?;
-        if !listed.is_empty() && !listed.iter().any(|value| value.is(text)) {
-            return Err(default.refuse("the default is not in the list", "Give one that is."));
-        }
-        url = url.replace(&format!("{{{name}}}"), text);
-    }
-    let url = url.trim_end_matches('/');
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-    let is_https = url.strip_prefix("https://").is_some_and(|rest| {
-        let (host, path) = rest
-            .split_once('/')
-            .map_or((rest, None), |(h, p)| (h, Some(p)));
-        let (host, port) = host.split_once(':').unwrap_or((host, "443"));
-        let labels = host.split('.');
-        let is_label =
-            |l: &str| !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        labels.into_iter().all(is_label)
-            && host.starts_with(|c: char| c.is_ascii_alphabetic())
-            && port.parse::<u16>().is_ok_and(|port| port > 0)
-            && path.is_none_or(|path| {
-                path.split('/')
-                    .all(|s| !s.is_empty() && !s.starts_with('.') && s.bytes().all(plain))
-            })
-    });
-    if !is_https {
-        return Err(node.refuse(format!("{url} is no plain https address"), remedy));
-    }
-    Ok(url.to_owned())
+/// Whether the whole text is so.
+fn matches(pattern: &str, text: &str) -> bool {
+    Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(text))
+}
+
+struct Reader<'d> {
+    root: &'d Value,
+    check: Check<'d>,
+    schemas: Schemas<'d>,
+    /// The security scheme that brings the key.
+    scheme: String,
+    key_header: String,
+    /// Of the operations that were read.
+    server: Option<String>,
 }
 
 impl<'d> Reader<'d> {
-    /// All operations, with names that differ.
-    fn identified(&self) -> Result<Vec<(String, String, Node<'d>, Node<'d>)>, Failure> {
-        let remedy = "Give each operation its own; the method that calls it is named after it.";
-        let mut found: Vec<(String, String, Node, Node)> = Vec::new();
-        let mut known = BTreeMap::new();
-        for (path, item) in self.root.need("paths")?.entries()? {
+    /// All operations, with names that differ, as far as they have not been read.
+    fn find(&mut self) -> Result<Vec<Operation<'d>>> {
+        let mut found: Vec<Operation> = Vec::new();
+        for (path, item) in entries(&self.root["paths"]) {
             if path.starts_with("x-") {
                 continue;
             }
-            item.only("a path", &[PATH_ITEM, METHODS])?;
-            for method in METHODS {
-                let Some(node) = item.get(method) else {
-                    continue;
-                };
-                let place = format!("{} {path}", method.to_uppercase());
-                let Some(id) = node.get("operationId") else {
-                    return Err(node.refuse(format!("{place} has no `operationId`"), remedy));
-                };
-                let text = id.text()?;
-                if !names::is_usable_method(text) {
-                    return Err(id.refuse(format!("no method can be called `{text}`"), remedy));
-                }
-                if let Some(other) = known.insert(names::method(text), place.clone()) {
-                    return Err(id.refuse(
-                        format!("{other} and {place} are both called `{text}`"),
-                        remedy,
-                    ));
-                }
-                found.push((path.clone(), (*method).to_owned(), item.clone(), node));
+            let at = format!("/paths/{}", escape(path));
+            self.check.value("path", item, &at)?;
+            for method in METHODS.into_iter().filter(|name| item[name].is_object()) {
+                let (at, id) = (format!("{at}/{method}"), text(&item[method]["operationId"]));
+                let own = |name: &String| found.iter().all(|other| other.name != *name);
+                let name = need(names::method(id).filter(own), &at, NO_METHOD, id)?;
+                let (parameters, body, statuses, answer) = Default::default();
+                found.push(Operation {
+                    at,
+                    id,
+                    name,
+                    method,
+                    path,
+                    item,
+                    parameters,
+                    body,
+                    statuses,
+                    answer,
+                });
             }
         }
         Ok(found)
     }
 
-    fn operation(
-        &mut self,
-        path: &str,
-        method: &str,
-        item: &Node<'d>,
-        node: &Node<'d>,
-    ) -> Result<Operation, Failure> {
-        node.only("an operation", &[OPERATION])?;
-        let id = node.need("operationId")?.text()?;
-        if ["options", "trace"].contains(&method) {
-            return Err(node.refuse(
-                format!("{method} is not sent"),
-                "Describe it by another method.",
-            ));
+    /// Reads something, and forgets what was found on the way if it is not understood.
+    fn whole<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let names: BTreeSet<_> = self.schemas.types.keys().cloned().collect();
+        let seen = self.check.seen.clone();
+        let result = read(self);
+        if result.is_err() {
+            self.schemas.types.retain(|name, _| names.contains(name));
+            self.check.seen = seen;
         }
-        self.secured(node)?;
-        let parameters = self.parameters(path, id, item, node)?;
-        let body = match node.get("requestBody") {
-            Some(body) => Some(self.body(id, &body.resolve(&self.root)?)?),
-            None => None,
-        };
-        let (statuses, answer) = self.responses(id, &node.need("responses")?)?;
-        Ok(Operation {
-            at: node.at.clone(),
-            id: id.to_owned(),
-            name: names::method(id),
-            method: method.to_uppercase(),
-            path: path.to_owned(),
-            summary: description(node, "summary")?,
-            description: description(node, "description")?,
-            parameters,
-            body,
-            answer,
-            statuses,
-            server: server(&[node, item, &self.root])?,
-        })
+        result
     }
 
-    fn secured(&self, node: &Node) -> Result<(), Failure> {
-        let Some(security) = node.get("security") else {
-            return Ok(());
-        };
-        let alternatives = security.items()?;
-        for alternative in &alternatives {
-            let names = alternative.entries()?;
-            if names.iter().all(|(name, _)| *name == self.scheme) {
-                return Ok(());
-            }
+    fn operation(&mut self, operation: &mut Operation<'d>) -> Result<()> {
+        let (at, id, method) = (operation.at.clone(), operation.id, operation.method);
+        let node = &operation.item[method];
+        self.check.value("operation", node, &at)?;
+        ensure(
+            !["options", "trace"].contains(&method),
+            &at,
+            UNKNOWN,
+            method,
+        )?;
+        // The key does no harm where none is asked for.
+        let by_key = |names: &Value| entries(names).all(|(name, _)| *name == self.scheme);
+        let secured =
+            items(&node["security"]).next().is_none() || items(&node["security"]).any(by_key);
+        ensure(secured, &format!("{at}/security"), OTHER_KEY, &self.scheme)?;
+        operation.parameters = self.parameters(operation)?;
+        if !node["requestBody"].is_null() {
+            let at = format!("{at}/requestBody");
+            let body = self.check.value("body", &node["requestBody"], &at)?;
+            operation.body = Some(self.json(body, &format!("{id}-body"), &at)?);
         }
-        if alternatives.is_empty() {
-            return Ok(()); // the key does no harm
+        // Errors are read by the wrapper, whatever is said of them.
+        let successes = entries(&node["responses"]).filter(|(status, _)| status.starts_with('2'));
+        let mut answers = Vec::new();
+        for (status, response) in successes {
+            let at = format!("{at}/responses/{status}");
+            ensure(matches(r"2\d\d|2XX", status), &at, UNKNOWN, status)?;
+            let response = self.check.value("response", response, &at)?;
+            let has_body = entries(&response["content"]).next().is_some();
+            let body = has_body.then(|| self.json(response, &format!("{id}-response"), &at));
+            answers.push(body.transpose()?.map(|(_, schema)| schema));
+            operation.statuses.push(status);
         }
-        Err(security.refuse(
-            format!("it asks for something else than `{}`", self.scheme),
-            "Secure all operations by the same key.",
-        ))
+        let same = answers.iter().all(|answer| *answer == answers[0]);
+        ensure(same, &at, TWO_ANSWERS, "")?;
+        operation.answer = need(answers.pop(), &at, NO_SUCCESS, "")?;
+        let item_at = at.strip_suffix(&format!("/{method}")).unwrap_or_default();
+        let server = self.server(&[(&at, node), (item_at, operation.item), ("", self.root)])?;
+        let known = self.server.get_or_insert(server.clone());
+        ensure(*known == server, &at, SERVERS, known)
     }
 
-    /// The parameters of the path, in the order of their places.
-    fn parameters(
-        &mut self,
-        path: &str,
-        id: &str,
-        item: &Node<'d>,
-        node: &Node<'d>,
-    ) -> Result<Vec<Parameter>, Failure> {
-        let mut declared = BTreeMap::new();
-        for owner in [item, node] {
-            for parameter in owner
-                .get("parameters")
-                .map_or(Ok(Vec::new()), |p| p.items())?
-            {
-                let parameter = parameter.resolve(&self.root)?;
-                let name = parameter.need("name")?.text()?;
-                let kind = parameter.need("in")?;
-                // The key's and HTTP's own headers are no parameters.
-                let ignored = [&*self.key_header, "accept", "content-type", "authorization"];
-                if kind.is("header") && ignored.contains(&&*name.to_ascii_lowercase()) {
-                    continue;
+    /// The first of the nearest `servers`, with the defaults of its variables.
+    fn server(&mut self, nodes: &[(&str, &'d Value)]) -> Result<String> {
+        let nearest = nodes
+            .iter()
+            .find(|(_, node)| node["servers"][0].is_object());
+        let (at, node) = need(nearest, "", NO_SERVER, "none")?;
+        let (at, server) = (format!("{at}/servers/0"), &node["servers"][0]);
+        self.check.value("server", server, &at)?;
+        let mut url = text(&server["url"]).to_owned();
+        for (name, variable) in entries(&server["variables"]) {
+            let (default, values) = (&variable["default"], &variable["enum"]);
+            let listed = values.is_null() || items(values).any(|value| value == default);
+            ensure(listed, &at, UNEXPECTED, "a default that is listed")?;
+            url = url.replace(&format!("{{{name}}}"), text(default));
+        }
+        let url = url.trim_end_matches('/');
+        let host = r"([\w-]+\.)*[A-Za-z][\w-]*(:([1-9]\d{0,3}|[1-5]\d{4}))?";
+        let plain = matches(&format!(r"https://{host}(/[\w~-][\w.~-]*)*"), url);
+        ensure(plain && !url.contains("xn--"), &at, NO_SERVER, url)?;
+        Ok(url.to_owned())
+    }
+
+    fn parameters(&mut self, operation: &Operation<'d>) -> Result<Vec<(&'d str, Value)>> {
+        let Operation {
+            at,
+            id,
+            path,
+            item,
+            method,
+            ..
+        } = operation;
+        let shared = at.strip_suffix(method).unwrap_or_default();
+        let shared = (shared.to_owned(), &item["parameters"]);
+        let own = (format!("{at}/"), &item[method]["parameters"]);
+        let mut described = BTreeMap::new();
+        for (at, list) in [shared, own] {
+            for (index, parameter) in items(list).enumerate() {
+                let at = format!("{at}parameters/{index}");
+                let target = self.check.target(parameter);
+                let name = text(&target["name"]);
+                // Headers of HTTP itself are none, and the key is not the caller's.
+                let lower = name.to_ascii_lowercase();
+                let known = lower == self.key_header
+                    || matches(&format!("authorization|{HEADERS}"), &lower);
+                if target["in"] != "header" || !known {
+                    ensure(target["in"] == "path", &at, NOT_PATH, name)?;
+                    self.check.value("parameter", parameter, &at)?;
+                    described.insert(name, (at, &target["schema"]));
                 }
-                if !kind.is("path") {
-                    let reason = format!("the {} parameter `{name}` cannot be sent", kind.text()?);
-                    return Err(parameter.refuse(
-                        reason,
-                        "Take it out: parameters of the path alone are understood.",
-                    ));
-                }
-                declared.insert(name, parameter);
             }
         }
-        let places = template(path).ok_or_else(|| {
-            node.refuse(
-                format!("the path {path} has something else than names and, as whole segments, parameters in braces"),
-                "Describe it by a path of such segments.",
-            )
-        })?;
-        let mut parameters = Vec::new();
-        let mut fields = BTreeSet::from(["body".to_owned(), "self".to_owned()]);
-        for name in places {
-            let Some(parameter) = declared.remove(name) else {
-                let remedy = "Describe it under `parameters`, once.";
-                return Err(node.refuse(
-                    format!("the parameter `{name}` of {path} is not described"),
-                    remedy,
-                ));
+        let segment = r"\{[A-Za-z][\w.-]*\}|[\w~!$&'()+,;=@-][\w.~!$&'()*+,;=:@-]*";
+        let plain = matches(&format!("(/({segment}))+/?"), path);
+        ensure(plain, at, NO_TEMPLATE, path)?;
+        let (mut parameters, mut arguments) = (Vec::new(), BTreeSet::from(["body".to_owned()]));
+        for segment in path.split('/').filter(|segment| segment.starts_with('{')) {
+            let name = segment.trim_matches(['{', '}']);
+            let (at, schema) = need(described.remove(name), at, NO_ARGUMENT, name)?;
+            let own = names::value(name).is_some_and(|name| arguments.insert(name));
+            ensure(own, &at, NO_ARGUMENT, name)?;
+            let schema = self.used(schema, &format!("{id}-{name}"), &at)?;
+            let target = self.schemas.type_of(&schema);
+            let is_text = target["type"] == "string" && target["format"] != "password";
+            let fits = is_text || target["type"] == "integer";
+            ensure(fits, &at, UNEXPECTED, "a text, an integer or an enum")?;
+            let guarded = target["format"] == "e164" || target["enum"].is_array();
+            let guarded = guarded || !name.to_lowercase().contains("phone");
+            ensure(guarded, &at, UNCHECKED, name)?;
+            parameters.push((name, schema));
+        }
+        match described.into_iter().next() {
+            Some((name, (at, _))) => Err(Failure::at(&at, NOT_IN_PATH, name)),
+            None => Ok(parameters),
+        }
+    }
+
+    /// What `content` has as JSON, and what that is declared as.
+    fn json(&mut self, owner: &'d Value, name: &str, at: &str) -> Result<(String, Value)> {
+        for (declared, media) in entries(&owner["content"]) {
+            let essence = declared.split(';').next().unwrap_or_default().trim();
+            let essence = match &*essence.to_ascii_lowercase() {
+                "*/*" | "application/*" => "application/json".to_owned(),
+                other => other.to_owned(),
             };
-            if !fields.insert(names::method(name)) || names::method(name).is_empty() {
-                return Err(
-                    parameter.refuse(format!("no argument can be called `{name}`"), "Rename it.")
-                );
+            if matches(r"application/([\w.+-]+\+)?json", &essence) {
+                let at = format!("{at}/content/{}", escape(declared));
+                let media = self.check.value("media", media, &at)?;
+                let schema = self.used(&media["schema"], name, &format!("{at}/schema"))?;
+                return Ok((essence, schema));
             }
-            parameters.push(self.parameter(id, name, &parameter)?);
         }
-        if let Some((name, parameter)) = declared.into_iter().next() {
-            let remedy = "Write it in braces where it belongs in the path.";
-            return Err(parameter.refuse(
-                format!("the parameter `{name}` has no place in {path}"),
-                remedy,
-            ));
-        }
-        Ok(parameters)
+        Err(Failure::at(at, NO_JSON, ""))
     }
 
-    fn parameter(&mut self, id: &str, name: &str, node: &Node<'d>) -> Result<Parameter, Failure> {
-        node.only("a parameter", &[PARAMETER])?;
-        if !node.need("required")?.flag()? {
-            return Err(node.refuse(
-                format!("the parameter `{name}` is not required"),
-                "Every parameter of a path is.",
-            ));
-        }
-        if node.get("style").is_some_and(|style| !style.is("simple")) {
-            return Err(node.refuse(
-                format!("the style of `{name}` is not `simple`"),
-                "Take it out.",
-            ));
-        }
-        let at = node.need("schema")?;
-        let schema = self.schemas.used(&at, &format!("{id}-{name}"))?;
-        let target = self.schemas.target(&schema);
-        let fits = matches!(
-            target.kind,
-            Kind::Text(Text::Plain | Text::E164) | Kind::Integer(_) | Kind::Boolean | Kind::Enum(_)
-        );
-        if !fits || schema.nullable || target.nullable {
-            return Err(at.refuse(
-                format!("`{name}` is no text, number or enum that could stand in a path"),
-                "Describe it as one.",
-            ));
-        }
-        if name.to_lowercase().contains("phone") && !matches!(target.kind, Kind::Text(Text::E164)) {
-            return Err(at.refuse(
-                format!("the parameter `{name}` would be sent without validation"),
-                "Give its schema `format: e164`.",
-            ));
-        }
-        Ok(Parameter {
-            name: name.to_owned(),
-            description: description(node, "description")?,
-            schema,
-        })
-    }
-
-    fn body(&mut self, id: &str, node: &Node<'d>) -> Result<Body, Failure> {
-        node.only("a request body", &[BODY])?;
-        let Some((content_type, media)) = json(&node.need("content")?)? else {
-            return Err(node.refuse("the body is not JSON", "Describe it as `application/json`."));
-        };
-        let schema = self.media(&media, &format!("{id}-body"))?;
-        Ok(Body {
-            content_type,
-            description: description(node, "description")?,
-            schema,
-        })
-    }
-
-    fn media(&mut self, media: &Node<'d>, name: &str) -> Result<Schema, Failure> {
-        media.only("a media type", &[MEDIA_TYPE])?;
-        let at = media.need("schema")?;
-        let schema = self.schemas.used(&at, name)?;
-        if schema.nullable || self.schemas.target(&schema).nullable {
-            return Err(at.refuse(
-                "the whole body may be null",
-                "Take `nullable` out, or wrap it in an object.",
-            ));
-        }
+    /// A schema that is all of something, and so not null.
+    fn used(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
+        let name = need(names::type_name(name), at, NO_TYPE, name)?;
+        let schema = self.schemas.used(schema, &name, at)?;
+        let target = self.schemas.type_of(&schema);
+        let nullable = schema["nullable"] == true || target["nullable"] == true;
+        ensure(!nullable, at, ALL_NULL, "")?;
         Ok(schema)
     }
 
-    /// Errors are read by the wrapper, whatever is documented of them.
-    fn responses(
-        &mut self,
-        id: &str,
-        node: &Node<'d>,
-    ) -> Result<(Vec<String>, Option<Schema>), Failure> {
-        let mut successes = node.entries()?;
-        successes.retain(|(status, _)| status.starts_with('2'));
-        let (mut statuses, mut answers) = (Vec::new(), Vec::new());
-        for (status, response) in successes {
-            let digits = status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit());
-            if !digits && status != "2XX" {
-                return Err(response.refuse(
-                    format!("`{status}` is no status"),
-                    "Write it as `200` or `2XX`.",
-                ));
-            }
-            let response = response.resolve(&self.root)?;
-            response.only("a response", &[RESPONSE])?;
-            let content = response
-                .get("content")
-                .filter(|c| c.entries().is_ok_and(|e| !e.is_empty()));
-            answers.push(match content {
-                None => None,
-                Some(content) => {
-                    let Some((_, media)) = json(&content)? else {
-                        return Err(content.refuse(
-                            "the answer is not JSON",
-                            "Describe it as `application/json`.",
-                        ));
-                    };
-                    Some(self.media(&media, &format!("{id}-response"))?)
+    /// Reads the components that no operation has led to; these types must be there.
+    fn components(&mut self, wanted: &BTreeSet<String>) -> Result<()> {
+        for (own, name) in self.schemas.names() {
+            let at = format!("/components/schemas/{}", escape(&name));
+            let reference = json!({ "$ref": format!("#{at}") });
+            let read = self.whole(|reader| {
+                reader.check.component(&at)?;
+                let used = reader.schemas.used(&reference, &own, &at)?;
+                if used["$ref"].is_string() && used["$ref"] != *own {
+                    reader.schemas.types.insert(own.clone(), used); // another name for it
                 }
+                Ok(())
             });
-            statuses.push(status);
-        }
-        let Some(answer) = answers.pop() else {
-            return Err(node.refuse(
-                format!("`{id}` has no success response"),
-                "Describe its 2xx response.",
-            ));
-        };
-        if answers.iter().any(|other| *other != answer) {
-            return Err(node.refuse(
-                format!("`{id}` has success responses of different schemas"),
-                "Describe one schema for every 2xx response of an operation.",
-            ));
-        }
-        Ok((statuses, answer))
-    }
-}
-
-/// The names of the parameters of a path, each of which is a whole segment.
-fn template(path: &str) -> Option<Vec<&str>> {
-    let path = path.strip_prefix('/')?;
-    let mut names = Vec::new();
-    let mut segments = path.split('/').peekable();
-    while let Some(segment) = segments.next() {
-        let last = segments.peek().is_none();
-        if let Some(name) = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-            if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(plain) {
-                return None;
+            if wanted.contains(&own) {
+                read?;
             }
-            names.push(name);
-            continue;
         }
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@".contains(c);
-        if segment.is_empty() && !last
-            || segment == "."
-            || segment == ".."
-            || !segment.chars().all(plain)
-        {
-            return None;
-        }
+        let missing = wanted
+            .iter()
+            .find(|name| !self.schemas.types.contains_key(*name));
+        ensure(
+            missing.is_none(),
+            "",
+            NO_SCHEMA,
+            missing.map_or("", |name| name),
+        )
     }
-    Some(names)
-}
-
-/// The first JSON among the media types, and what it is sent as.
-fn json<'d>(content: &Node<'d>) -> Result<Option<(String, Node<'d>)>, Failure> {
-    for (name, media) in content.entries()? {
-        let essence = name
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/.+-".contains(c);
-        let is_json = essence == "application/json"
-            || essence.starts_with("application/") && essence.ends_with("+json");
-        if is_json && essence.chars().all(plain) {
-            return Ok(Some((essence, media)));
-        }
-        if essence == "*/*" || essence == "application/*" {
-            return Ok(Some(("application/json".to_owned(), media)));
-        }
-    }
-    Ok(None)
-}
-
-pub fn description(node: &Node, keyword: &str) -> Result<Option<String>, Failure> {
-    let text = node.get(keyword).map(|node| node.text()).transpose()?;
-    Ok(text.map(tidy).filter(|text| !text.is_empty()))
-}
-
-/// A text as documentation: no code block, which would be run as a test, and no characters that
-/// cannot be seen.
-fn tidy(text: &str) -> String {
-    let hidden = |c: &char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let line = |line: &str| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let line: String = words.join(" ").chars().filter(|c| !hidden(c)).collect();
-        line.replace("```", "'''").replace("~~~", "'''")
-    };
-    text.lines()
-        .map(line)
-        .collect::<Vec<_>>()
-        .join("\n")
-        .trim()
-        .to_owned()
 }

@@ -5,87 +5,77 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::TokenStream;
 use progenitor::Generator;
-use quote::{ToTokens, format_ident, quote};
-use syn::{Attribute, Field, Fields, Item, ItemStruct, Meta, parse_quote, punctuated::Punctuated};
-use typify::TypeDetails;
+use quote::{format_ident, quote};
+use serde_json::Value;
+use syn::{Attribute, Field, Fields, Ident, Item, ItemMod, ItemStruct, parse_quote};
+use typify::{TypeDetails, TypeId};
 
 use super::{
-    facts::{Facts, Way},
-    failure::Failure,
+    facts::{Facts, Way, parts},
+    failure::{Failure, Result},
     json_schema, names,
-    schema::{Kind, Object, Schema},
+    schema::{properties, texts},
 };
 
-const STEP: &str = "complete the client";
-const REMEDY: &str = "The generator has changed: compare build/types.rs with what it writes.";
+fn changed(reason: String) -> Failure {
+    let remedy = "The generator has changed: compare build/types.rs with what it writes.";
+    Failure::new("complete the client", reason, remedy)
+}
 
 /// A field of a generated type.
-struct Member {
-    name: syn::Ident,
+struct Member<'d> {
+    name: Ident,
     ty: TokenStream,
     /// What is in the `Option`, if it is one.
     inside: Option<TokenStream>,
     required: bool,
-    shown: bool,
-    docs: Option<String>,
+    /// Null for the map of those that are not described.
+    schema: &'d Value,
 }
 
-/// Changes the structs among the items, and returns what is to be written beside them.
-pub fn complete(
-    items: &mut [Item],
-    generator: &Generator,
-    facts: &Facts,
-) -> Result<TokenStream, Failure> {
-    let schemas = &facts.document.schemas;
+/// Changes the structs, and returns what is to be written beside them.
+pub fn complete(items: &mut [Item], generator: &Generator, facts: &Facts) -> Result<TokenStream> {
     let mut structs = BTreeMap::new();
-    for item in items.iter_mut() {
-        if let Item::Mod(syn::ItemMod {
+    for item in items {
+        let Item::Mod(ItemMod {
             ident,
             content: Some((_, items)),
             ..
         }) = item
-            && ident == "types"
-        {
-            structs.extend(items.iter_mut().filter_map(|item| match item {
-                Item::Struct(item) => Some((item.ident.to_string(), item)),
-                _ => None,
-            }));
+        else {
+            continue;
+        };
+        for item in items.iter_mut().filter(|_| ident == "types") {
+            if let Item::Struct(item) = item {
+                structs.insert(item.ident.to_string(), item);
+            }
         }
     }
-    let (mut written, mut enums, mut models) =
-        (TokenStream::new(), TokenStream::new(), TokenStream::new());
-    for (name, schema) in schemas {
+    let [mut written, mut enums, mut models] = [(); 3].map(|()| TokenStream::new());
+    for (name, schema) in &facts.document.types {
         let (ident, ty) = (format_ident!("{name}"), path(name, facts));
-        match &schema.kind {
-            Kind::Reference(target) => {
-                let target = format_ident!("{target}");
-                models.extend(quote!(pub type #ident = self::#target;));
-                continue;
-            }
-            Kind::Object(object) => {
-                let Some(item) = structs.remove(name) else {
-                    return Err(Failure::new(
-                        STEP,
-                        format!("the schema `{name}` has no type"),
-                        REMEDY,
-                    ));
-                };
-                attributes(item, schema, object, facts, facts.way(name))?;
-                let members = members(item, object, generator, facts)?;
-                written.extend(methods(&ty, &members));
-                written.extend(debug(&ty, name, &members));
-            }
-            _ => enums.extend(choice(&ident, schema, facts)),
+        if let Some(target) = schema["$ref"].as_str() {
+            let target = path(target, facts);
+            models.extend(quote!(pub type #ident = super::#target;));
+            continue;
+        }
+        if let Some(item) = structs.remove(name) {
+            let members = members(item, schema, generator)?;
+            attributes(item, schema, &members, facts);
+            written.extend([
+                methods(&ty, &members, facts),
+                debug(&ty, name, &members, facts),
+            ]);
+        } else if schema["properties"].is_object() {
+            return Err(changed(format!("`{name}` has no type")));
+        } else {
+            enums.extend(choice(&ident, schema, facts));
         }
         models.extend(quote!(#[doc(inline)] pub use super::#ty;));
-        written.extend(schema_of(name, &ty, facts));
+        written.extend(of_schema(name, &ty, facts));
     }
     if let Some(name) = structs.into_keys().next() {
-        return Err(Failure::new(
-            STEP,
-            format!("the type `{name}` has no schema"),
-            REMEDY,
-        ));
+        return Err(changed(format!("`{name}` has no schema")));
     }
     Ok(quote! {
         /// Listed values, and choices of scalars.
@@ -96,189 +86,115 @@ pub fn complete(
     })
 }
 
-/// `derive(Debug)` out; `non_exhaustive`, documentation and the reading of null in; the fields in
-/// the document's order.
-fn attributes(
-    item: &mut ItemStruct,
-    schema: &Schema,
-    object: &Object,
-    facts: &Facts,
-    way: Way,
-) -> Result<(), Failure> {
-    item.attrs
-        .retain(|attribute| !attribute.path().is_ident("doc"));
-    item.attrs.splice(0..0, docs(schema.description.as_ref()));
-    for attribute in item
-        .attrs
-        .iter_mut()
-        .filter(|a| a.path().is_ident("derive"))
-    {
-        let Meta::List(list) = &mut attribute.meta else {
-            continue;
-        };
-        let parser = Punctuated::<syn::Path, syn::Token![,]>::parse_terminated;
-        let paths = syn::parse::Parser::parse2(parser, list.tokens.clone());
-        let paths = paths.map_err(|e| Failure::new(STEP, e.to_string(), REMEDY))?;
-        let kept = paths.into_iter().filter(|path| !path.is_ident("Debug"));
-        list.tokens = quote!(#(#kept),*);
+fn path(name: &str, facts: &Facts) -> TokenStream {
+    let ident = format_ident!("{name}");
+    let is_struct = facts.document.types[name]["properties"].is_object();
+    if is_struct {
+        quote!(types::#ident)
+    } else {
+        quote!(enums::#ident)
     }
-    item.attrs.push(parse_quote!(#[non_exhaustive]));
-    let Fields::Named(fields) = &mut item.fields else {
-        return Ok(());
-    };
-    for field in &mut fields.named {
-        field
-            .attrs
-            .retain(|attribute| !attribute.path().is_ident("doc"));
-        let Some((_, property)) = property(field, object) else {
-            continue;
-        };
-        field
-            .attrs
-            .splice(0..0, docs(documentation(property, facts)));
-        let optional = field
-            .ty
-            .to_token_stream()
-            .to_string()
-            .starts_with(":: std :: option :: Option");
-        if optional && way != Way::Response && facts.is_nullable(property) {
-            // Without this, null would be read as absent, and absence refused.
-            field
-                .attrs
-                .push(parse_quote!(#[serde(default, deserialize_with = "crate::types::present")]));
-        }
-    }
-    let mut sorted: Vec<Field> = std::mem::take(&mut fields.named).into_iter().collect();
-    sorted.sort_by_key(|field| property(field, object).map_or(usize::MAX, |(index, _)| index));
-    fields.named = sorted.into_iter().collect();
-    Ok(())
 }
 
-fn documentation<'d>(property: &'d Schema, facts: &'d Facts) -> Option<&'d String> {
-    property
-        .description
-        .as_ref()
-        .or(facts.target(property).description.as_ref())
-}
-
-fn docs(text: Option<&String>) -> Option<Attribute> {
-    text.map(|text| {
-        let text = format!(" {}", text.replace('\n', "\n "));
-        parse_quote!(#[doc = #text])
-    })
-}
-
-/// The property that a field is of, by its name in JSON, and its place in the document.
-fn property<'o>(field: &Field, object: &'o Object) -> Option<(usize, &'o Schema)> {
-    let mut name = field.ident.as_ref()?.to_string();
-    let mut flat = false;
-    for attribute in field.attrs.iter().filter(|a| a.path().is_ident("serde")) {
-        let _ = attribute.parse_nested_meta(|meta| {
-            flat |= meta.path.is_ident("flatten");
-            if meta.input.peek(syn::Token![=]) {
-                let value: syn::Expr = meta.value()?.parse()?;
-                if let (
-                    true,
-                    syn::Expr::Lit(syn::ExprLit {
-                        lit: syn::Lit::Str(text),
-                        ..
-                    }),
-                ) = (meta.path.is_ident("rename"), value)
-                {
-                    name = text.value();
-                }
-            }
-            Ok(())
-        });
-    }
-    let found = object
-        .properties
-        .iter()
-        .position(|(known, _)| *known == name);
-    found
-        .filter(|_| !flat)
-        .map(|index| (index, &object.properties[index].1))
-}
-
-/// The generator's own account of the fields, in the order that they stand in now.
-fn members(
+/// The generator's own account of the fields, in the order of the document.
+fn members<'d>(
     item: &ItemStruct,
-    object: &Object,
+    object: &'d Value,
     generator: &Generator,
-    facts: &Facts,
-) -> Result<Vec<Member>, Failure> {
+) -> Result<Vec<Member<'d>>> {
     let space = generator.get_type_space();
     let account = space.iter_types().find(|ty| item.ident == ty.name());
     let Some(TypeDetails::Struct(account)) = account.as_ref().map(typify::Type::details) else {
-        return Err(Failure::new(
-            STEP,
-            format!("the type `{}` is no struct", item.ident),
-            REMEDY,
-        ));
+        return Err(changed(format!("`{}` is no struct", item.ident)));
     };
-    let account: BTreeMap<_, _> = account
-        .properties_info()
-        .map(|info| (info.name.to_owned(), info))
-        .collect();
+    let ty = |id: &TypeId| space.get_type(id).map_err(|e| changed(e.to_string()));
+    // What the generator calls the properties that are not described.
+    let extra = ("extra", &Value::Null);
     let mut members = Vec::new();
-    for field in &item.fields {
-        let name = field.ident.clone();
-        let known = name
-            .as_ref()
-            .and_then(|name| account.get(&name.to_string()));
-        let (Some(name), Some(info)) = (name, known) else {
-            return Err(Failure::new(
-                STEP,
-                format!("a field of `{}` has no name", item.ident),
-                REMEDY,
-            ));
+    for (property, schema) in properties(object).chain([extra]) {
+        let field = names::value(property).unwrap_or_default();
+        let known = members.iter().any(|member: &Member| member.name == field);
+        let info = account.properties_info().find(|info| info.name == field);
+        let Some(info) = info.filter(|_| !known) else {
+            continue;
         };
-        let property = property(field, object).map(|(_, schema)| schema);
-        if members.iter().any(|known: &Member| known.name == name) {
-            let reason = format!(
-                "two properties of `{}` become the field `{name}`",
-                item.ident
-            );
-            let failure = Failure::new(
-                STEP,
-                reason,
-                "Rename one of them: fields are in snake case.",
-            );
-            return Err(failure.at(property.map_or("", |property| &*property.at)));
-        }
-        let of = |id| {
-            space
-                .get_type(id)
-                .map_err(|e| Failure::new(STEP, e.to_string(), REMEDY))
-        };
-        let ty = of(&info.type_id)?;
-        let inside = match ty.details() {
-            TypeDetails::Option(inner) => Some(of(&inner)?.ident()),
+        let inside = match ty(&info.type_id)?.details() {
+            TypeDetails::Option(inside) => Some(ty(&inside)?.ident()),
             _ => None,
         };
+        let (name, required) = (
+            format_ident!("{field}"),
+            info.required && schema.is_object(),
+        );
         members.push(Member {
-            required: info.required && property.is_some(),
-            shown: property.is_some_and(|property| facts.is_shown(property)),
-            docs: property
-                .and_then(|property| documentation(property, facts))
-                .cloned(),
-            ty: ty.ident(),
-            inside,
             name,
+            ty: ty(&info.type_id)?.ident(),
+            inside,
+            required,
+            schema,
         });
+    }
+    if members.len() != item.fields.len() {
+        return Err(changed(format!("`{}` has other fields", item.ident)));
     }
     Ok(members)
 }
 
+/// `derive(Debug)` out; `non_exhaustive`, documentation and the reading of null in; the fields in
+/// the order of the document.
+fn attributes(item: &mut ItemStruct, schema: &Value, members: &[Member], facts: &Facts) {
+    let way = facts.way(&item.ident.to_string());
+    let default = members.iter().all(|member| !member.required);
+    let default = default.then(|| quote!(Default,));
+    let serde = |attribute: &Attribute| attribute.path().is_ident("serde");
+    let serde: Vec<_> = item.attrs.drain(..).filter(serde).collect();
+    item.attrs.extend(docs(schema, facts));
+    item.attrs.push(parse_quote!(
+        #[derive(Clone, #default PartialEq, ::serde::Deserialize, ::serde::Serialize)]
+    ));
+    item.attrs.extend(serde);
+    item.attrs.push(parse_quote!(#[non_exhaustive]));
+    let Fields::Named(fields) = &mut item.fields else {
+        return;
+    };
+    let place = |field: &Field| {
+        members
+            .iter()
+            .position(|m| Some(&m.name) == field.ident.as_ref())
+    };
+    let mut sorted: Vec<_> = std::mem::take(&mut fields.named).into_iter().collect();
+    sorted.sort_by_key(place);
+    for (field, Member { schema, inside, .. }) in sorted.iter_mut().zip(members) {
+        field
+            .attrs
+            .retain(|attribute| attribute.path().is_ident("serde"));
+        field.attrs.extend(docs(schema, facts));
+        if inside.is_some() && way != Way::Response && facts.says(schema, "nullable") {
+            // Without this, null would be read as absent, and absence refused.
+            let present = "crate::types::present";
+            field
+                .attrs
+                .push(parse_quote!(#[serde(default, deserialize_with = #present)]));
+        }
+    }
+    fields.named = sorted.into_iter().collect();
+}
+
+fn docs(schema: &Value, facts: &Facts) -> Option<Attribute> {
+    let own = schema["description"].as_str();
+    let text = own.or_else(|| facts.target(schema)["description"].as_str())?;
+    let text = format!(" {}", text.replace('\n', "\n "));
+    Some(parse_quote!(#[doc = #text]))
+}
+
 /// `new` where something is required, and a setter for each field.
-fn methods(ty: &TokenStream, members: &[Member]) -> TokenStream {
+fn methods(ty: &TokenStream, members: &[Member], facts: &Facts) -> TokenStream {
     let setters = members.iter().map(|member| {
-        let Member { name, ty, .. } = member;
-        let docs = docs(member.docs.as_ref());
+        let (name, docs) = (&member.name, docs(member.schema, facts));
         let setter = format_ident!("{}", names::setter(&name.to_string()));
         let (ty, value) = match &member.inside {
             Some(inside) => (inside, quote!(::std::option::Option::Some(value.into()))),
-            None => (ty, quote!(value.into())),
+            None => (&member.ty, quote!(value.into())),
         };
         quote! {
             #docs
@@ -292,56 +208,32 @@ fn methods(ty: &TokenStream, members: &[Member]) -> TokenStream {
     let (required, optional): (Vec<_>, Vec<_>) = members.iter().partition(|member| member.required);
     let names: Vec<_> = required.iter().map(|member| &member.name).collect();
     let types = required.iter().map(|member| &member.ty);
-    let optional: Vec<_> = optional.iter().map(|member| &member.name).collect();
-    let constructor = (!required.is_empty()).then(|| {
-        quote! {
-            /// A value with the required properties; the others are left out.
-            #[must_use]
-            pub fn new(#(#names: impl ::std::convert::Into<#types>),*) -> Self {
-                Self {
-                    #(#names: #names.into(),)*
-                    #(#optional: ::std::default::Default::default(),)*
-                }
+    let optional = optional.iter().map(|member| &member.name);
+    let new = quote! {
+        /// A value with the required properties; the others are left out.
+        #[must_use]
+        pub fn new(#(#names: impl ::std::convert::Into<#types>),*) -> Self {
+            Self {
+                #(#names: #names.into(),)*
+                #(#optional: ::std::default::Default::default(),)*
             }
         }
-    });
-    // The generator takes the properties that are not declared for a required one.
-    let extra = members
-        .iter()
-        .any(|member| member.docs.is_none() && member.name == "extra");
-    let default = (required.is_empty() && extra).then(|| {
-        quote! {
-            impl ::std::default::Default for #ty {
-                fn default() -> Self {
-                    Self { #(#optional: ::std::default::Default::default(),)* }
-                }
-            }
-        }
-    });
-    quote! {
-        impl #ty { #constructor #(#setters)* }
-        #default
-    }
+    };
+    let new = Some(new).filter(|_| !required.is_empty());
+    quote!(impl #ty { #new #(#setters)* })
 }
 
 /// A `Debug` that shows what the document says may be shown.
-fn debug(ty: &TokenStream, title: &str, members: &[Member]) -> TokenStream {
-    let fields = members.iter().map(
-        |Member {
-             name,
-             inside,
-             shown,
-             ..
-         }| {
-            let title = name.to_string();
-            let value = match (shown, inside) {
-                (true, _) => quote!(&self.#name),
-                (false, Some(_)) => quote!(&self.#name.as_ref().map(|_| crate::types::Hidden)),
-                (false, None) => quote!(&crate::types::Hidden),
-            };
-            quote!(.field(#title, #value))
-        },
-    );
+fn debug(ty: &TokenStream, title: &str, members: &[Member], facts: &Facts) -> TokenStream {
+    let fields = members.iter().map(|member| {
+        let (name, title) = (&member.name, member.name.to_string());
+        let value = match (facts.is_shown(member.schema), &member.inside) {
+            (true, _) => quote!(&self.#name),
+            (false, Some(_)) => quote!(&self.#name.as_ref().map(|_| crate::types::Hidden)),
+            (false, None) => quote!(&crate::types::Hidden),
+        };
+        quote!(.field(#title, #value))
+    });
     quote! {
         impl ::std::fmt::Debug for #ty {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
@@ -352,76 +244,54 @@ fn debug(ty: &TokenStream, title: &str, members: &[Member]) -> TokenStream {
 }
 
 /// An enum that is open, or one of several scalars.
-fn choice(name: &syn::Ident, schema: &Schema, facts: &Facts) -> TokenStream {
-    let docs = docs(schema.description.as_ref());
-    let shown = facts.is_shown(schema);
-    match &schema.kind {
-        Kind::Enum(variants) => {
-            let taken = |name: &str| variants.iter().any(|(variant, _)| variant == name);
-            let other = ["Other", "Unlisted", "NotListed"]
-                .into_iter()
-                .find(|name| !taken(name));
-            let other = format_ident!("{}", other.unwrap_or("Unknown"));
-            let names = variants
-                .iter()
-                .map(|(variant, _)| format_ident!("{variant}"));
-            let values = variants.iter().map(|(_, value)| value);
-            quote!(
-                crate::types::open_enum! { #docs #name, #other, #shown, { #(#names = #values),* } }
-            )
-        }
-        Kind::OneOf(variants) => {
-            let names = variants
-                .iter()
-                .map(|(variant, _)| format_ident!("{variant}"));
-            let types = variants
-                .iter()
-                .map(|(_, ty)| ty.parse::<TokenStream>().unwrap_or_default());
-            quote!(crate::types::one_of! { #docs #name, #shown, { #(#names(#types)),* } })
-        }
-        _ => TokenStream::new(),
+fn choice(name: &Ident, schema: &Value, facts: &Facts) -> TokenStream {
+    let (docs, shown) = (docs(schema, facts), facts.is_shown(schema));
+    if schema["enum"].is_array() {
+        let known: Vec<_> = texts(&schema["x-variants"]).collect();
+        let other = ["Other", "Unlisted", "NotListed"]
+            .into_iter()
+            .find(|name| !known.contains(name));
+        let other = format_ident!("{}", other.unwrap_or("AnyOther"));
+        let (names, values) = (
+            known.iter().map(|name| format_ident!("{name}")),
+            texts(&schema["enum"]),
+        );
+        return quote! {
+            crate::types::open_enum! { #docs #name, #other, #shown, { #(#names = #values),* } }
+        };
     }
+    let variants = texts(&schema["type"]).map(|ty| match ty {
+        "integer" => quote!(Integer(i64)),
+        "number" => quote!(Number(f64)),
+        "boolean" => quote!(Boolean(bool)),
+        _ => quote!(String(::std::string::String)),
+    });
+    quote!(crate::types::one_of! { #docs #name, #shown, { #(#variants),* } })
 }
 
-/// `JsonSchema`, from the document's own schema.
-fn schema_of(name: &str, ty: &TokenStream, facts: &Facts) -> TokenStream {
-    let schema = json_schema::defined(facts, name).to_string();
+/// `JsonSchema`, from the document's own.
+fn of_schema(name: &str, ty: &TokenStream, facts: &Facts) -> TokenStream {
     let mut used = BTreeSet::new();
-    for part in facts.document.schemas[name].parts() {
-        named(part, &mut used);
+    let mut left = vec![&facts.document.types[name]];
+    while let Some(schema) = left.pop() {
+        left.extend(parts(schema));
+        used.extend(schema["$ref"].as_str());
     }
-    let types = used.iter().map(|name| {
+    let types = used.into_iter().map(|name| {
         let ty = path(name, facts);
         quote!((#name, _generator.subschema_for::<#ty>()))
     });
+    let schema = json_schema::of_type(facts, name).to_string();
     quote! {
         #[cfg(feature = "schemars")]
         impl ::schemars::JsonSchema for #ty {
-            fn schema_name() -> ::std::borrow::Cow<'static, str> { #name.into() }
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                #name.into()
+            }
+
             fn json_schema(_generator: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
                 crate::types::json_schema(#schema, &[#(#types),*])
             }
         }
-    }
-}
-
-/// The types that a schema names itself.
-fn named(schema: &Schema, names: &mut BTreeSet<String>) {
-    if let Kind::Reference(name) = &schema.kind {
-        names.insert(name.clone());
-    }
-    schema
-        .parts()
-        .into_iter()
-        .for_each(|part| named(part, names));
-}
-
-fn path(name: &str, facts: &Facts) -> TokenStream {
-    let ident = format_ident!("{name}");
-    let is_struct = matches!(facts.document.schemas[name].kind, Kind::Object(_));
-    if is_struct {
-        quote!(types::#ident)
-    } else {
-        quote!(enums::#ident)
     }
 }

@@ -2,12 +2,12 @@
 
 use syn::{ImplItem, Item, Pat, Stmt, parse_quote};
 
-use super::failure::Failure;
+use super::failure::{Failure, Result};
 
 /// `let url = format!("{}/v1/{}", self.baseurl, …)` → `let url = self.inner.url(format!(…))`.
 ///
 /// Each call then puts its path on the base URL, which is parsed once, instead of parsing all of it.
-pub fn join(items: &mut [Item], operations: usize) -> Result<(), Failure> {
+pub fn join(items: &mut [Item], operations: usize) -> Result<()> {
     let functions = items.iter_mut().filter_map(|item| match item {
         Item::Impl(item) if item.trait_.is_none() => Some(&mut item.items),
         _ => None,

@@ -2,162 +2,78 @@
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
-use syn::{FnArg, GenericArgument, ImplItem, Item, PathArguments, ReturnType, Type};
+use regex_lite::Regex;
 
-use super::failure::Failure;
+/// The sources that name what the document must have.
+pub struct Sources<'s> {
+    pub client: &'s str,
+    pub lib: &'s str,
+}
 
 /// A method of the client that calls an operation.
 #[derive(Debug, PartialEq)]
 pub struct Method {
     pub name: String,
-    /// The generated method that it calls.
+    /// The method of the generated client.
     pub operation: String,
-    /// The types of what it hands on, where they can be told.
-    pub arguments: Vec<Option<String>>,
-    /// The type of what comes back, if that can be told.
-    pub answer: Option<String>,
+    /// The types of what it hands on, without references; nothing where that cannot be told.
+    pub arguments: Vec<String>,
+    /// The type of the answer.
+    pub answer: String,
 }
 
-fn parse(source: &str) -> Result<syn::File, Failure> {
-    syn::parse_file(source)
-        .map_err(|e| Failure::new("read src/", e.to_string(), "Correct the source."))
-}
-
-/// The methods that call the generated client, and how:
 /// `fn f(&self, a: &A, b: &B) -> Call<T> { … api.operation(a, b) … }` → `operation(A, B) -> T`.
-pub fn methods(client: &str) -> Result<Vec<Method>, Failure> {
-    let items = parse(client)?.items;
-    let functions = items.into_iter().filter_map(|item| match item {
-        Item::Impl(item) if item.trait_.is_none() => Some(item.items),
-        _ => None,
-    });
-    let mut methods = Vec::new();
-    for item in functions.flatten() {
-        let ImplItem::Fn(function) = item else {
-            continue;
-        };
-        let ReturnType::Type(_, returned) = &function.sig.output else {
-            continue;
-        };
-        let answer = argument_of(returned, "Call");
-        let named = function.sig.inputs.iter().filter_map(|input| match input {
-            FnArg::Typed(input) => {
-                let pattern = &input.pat;
-                Some((quote::quote!(#pattern).to_string(), name(&input.ty)))
-            }
-            FnArg::Receiver(_) => None,
-        });
-        let named: Vec<_> = named.collect();
-        let body = &function.block;
-        let Some((operation, handed)) = call(quote::quote!(#body)) else {
-            continue;
-        };
+pub fn methods(sources: &Sources) -> Vec<Method> {
+    let method =
+        r"fn (\w+)\(\s*&self,?([^)]*)\)\s*->\s*Call<([^{]+)>\s*\{[^}]*?\bapi\s*\.(\w+)\(([^)]*)\)";
+    let method = Regex::new(method).expect("it is a regular expression");
+    let words = |text: &str| -> Vec<String> {
+        let parts = text
+            .split(',')
+            .map(|part| part.trim().trim_start_matches('&').to_owned());
+        parts.filter(|part| !part.is_empty()).collect()
+    };
+    let last = |path: &str| {
+        path.rsplit(['&', ':', ' '])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let found = method.captures_iter(sources.client).map(|found| {
+        let [_, name, inputs, answer, operation, handed] = [0, 1, 2, 3, 4, 5].map(|n| &found[n]);
+        let inputs = words(inputs);
         let type_of = |argument: &String| {
-            let argument = argument.trim_start_matches("& ");
-            named
-                .iter()
+            let mut inputs = inputs.iter().filter_map(|input| input.split_once(':'));
+            inputs
                 .find(|(name, _)| name == argument)
-                .and_then(|(_, ty)| ty.clone())
+                .map_or(String::new(), |(_, ty)| last(ty))
         };
-        methods.push(Method {
-            name: function.sig.ident.to_string(),
-            operation,
-            arguments: handed.iter().map(type_of).collect(),
-            answer,
-        });
-    }
-    Ok(methods)
-}
-
-/// The names in `models::{…}`.
-pub fn types(sources: &[&str]) -> Result<BTreeSet<String>, Failure> {
-    let mut found = BTreeSet::new();
-    for source in sources {
-        let tokens = source
-            .parse()
-            .map_err(|_| Failure::new("read src/", "it is no Rust", "Correct the source."))?;
-        after_models(tokens, &mut found);
-    }
-    Ok(found)
-}
-
-fn after_models(tokens: TokenStream, found: &mut BTreeSet<String>) {
-    let tokens: Vec<_> = tokens.into_iter().collect();
-    for (index, token) in tokens.iter().enumerate() {
-        if let TokenTree::Group(group) = token {
-            after_models(group.stream(), found);
+        Method {
+            name: name.to_owned(),
+            operation: operation.to_owned(),
+            arguments: words(handed).iter().map(type_of).collect(),
+            answer: last(answer),
         }
-        let is_models = matches!(token, TokenTree::Ident(ident) if ident == "models");
-        match tokens.get(index + 3) {
-            Some(TokenTree::Group(group)) if is_models => {
-                let names = group.stream().into_iter().map(|token| token.to_string());
-                found.extend(
-                    names.filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase())),
-                );
-            }
-            Some(TokenTree::Ident(ident)) if is_models => drop(found.insert(ident.to_string())),
-            _ => {}
-        }
-    }
+    });
+    found.collect()
 }
 
-/// The first `api.operation(…)`, and its arguments.
-fn call(tokens: TokenStream) -> Option<(String, Vec<String>)> {
-    let tokens: Vec<_> = tokens.into_iter().collect();
-    for (index, token) in tokens.iter().enumerate() {
-        match (token, tokens.get(index + 2), tokens.get(index + 3)) {
-            (
-                TokenTree::Ident(api),
-                Some(TokenTree::Ident(operation)),
-                Some(TokenTree::Group(group)),
-            ) if api == "api" && group.delimiter() == Delimiter::Parenthesis => {
-                let arguments = group.stream().to_string();
-                let arguments = arguments
-                    .split(',')
-                    .map(|argument| argument.trim().to_owned());
-                return Some((
-                    operation.to_string(),
-                    arguments.filter(|a| !a.is_empty()).collect(),
-                ));
-            }
-            (TokenTree::Group(group), ..) => {
-                if let Some(found) = call(group.stream()) {
-                    return Some(found);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// `T` of `Outer<T>`, by name.
-fn argument_of(ty: &Type, outer: &str) -> Option<String> {
-    let Type::Path(path) = ty else { return None };
-    let last = path
-        .path
-        .segments
-        .last()
-        .filter(|segment| segment.ident == outer)?;
-    match &last.arguments {
-        PathArguments::AngleBracketed(arguments) => match arguments.args.first()? {
-            GenericArgument::Type(ty) => name(ty),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn name(ty: &Type) -> Option<String> {
-    match ty {
-        Type::Reference(reference) => name(&reference.elem),
-        Type::Path(path) => path
-            .path
-            .segments
-            .last()
-            .map(|segment| segment.ident.to_string()),
-        Type::Tuple(tuple) if tuple.elems.is_empty() => Some("()".to_owned()),
-        _ => None,
-    }
+/// The types in `models::{…}` and `models::T`.
+pub fn types(sources: &Sources) -> BTreeSet<String> {
+    let models =
+        Regex::new(r"\bmodels::(?:\{([^}]*)\}|(\w+))").expect("it is a regular expression");
+    let text = [sources.client, sources.lib].concat();
+    let names = models.captures_iter(&text).flat_map(|found| {
+        let names = found
+            .get(1)
+            .or(found.get(2))
+            .map_or("", |names| names.as_str());
+        names
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect::<Vec<_>>()
+    });
+    names
+        .filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()))
+        .collect()
 }
