@@ -9,7 +9,7 @@ use super::failure::{
     CODE, DEEP, ENDLESS, Failure, LOST, MISPLACED, MISSING, NEARLY, Result, UNEXPECTED, UNKNOWN,
     UNNAMED, ensure,
 };
-use super::schema::text;
+use super::schema::{entries, items, text};
 
 /// The keywords of a place, and what each must be; `!` if it must be there. `any` is an annotation
 /// and not looked at, `[…]` a list, `{…}` a table, `'…'` the one value that is understood; `+`
@@ -273,9 +273,8 @@ pub fn kind(schema: &Value) -> &str {
 pub fn is_type(schema: &Value) -> bool {
     let kind = kind(schema);
     let parts = schema[kind].as_array().map_or(0, Vec::len);
-    let has_properties = ["properties", "required"]
-        .iter()
-        .any(|key| !schema[*key].is_null());
+    let has_properties = entries(&schema["properties"]).next().is_some()
+        || items(&schema["required"]).next().is_some();
     parts > 1 || has_properties || kind == "string" && schema["enum"].is_array()
 }
 

@@ -99,6 +99,9 @@ fn ordered(value: Yaml, names: bool) -> Value {
                     key => serde_json::to_string(&key).unwrap_or_default(),
                 };
                 let is_table = key == "properties" && !names;
+                if key == "x-order" && !names {
+                    continue; // not the document's to say
+                }
                 if let (true, Yaml::Mapping(properties)) = (is_table, &value) {
                     let order: Vec<_> = properties.keys().filter_map(Yaml::as_str).collect();
                     written.insert("x-order".into(), json!(order));

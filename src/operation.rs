@@ -42,7 +42,7 @@ pub struct Operation {
 }
 
 /// What a success brings.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Answer {
     pub is_object: bool,
     /// The documented properties; none if anything may be in it.
@@ -53,7 +53,7 @@ pub(crate) struct Answer {
 
 /// What a server that plays the operation must know besides.
 #[cfg(feature = "mock")]
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Mock {
     /// The JSON Schema of the body.
     pub request: &'static str,
@@ -585,5 +585,274 @@ impl<'de> Visitor<'de> for Walk<'_> {
             Limit::MaxProperties(most) => count(number, "properties", 0, Some(*most), self.at),
             _ => Ok(()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+    use serde_json::json;
+
+    use super::*;
+
+    static WORD: Shape = Shape {
+        limits: &[
+            Limit::MinLength(2),
+            Limit::MaxLength(3),
+            Limit::Pattern({
+                static PATTERN: Pattern =
+                    Pattern::new(|| regex_lite::Regex::new("^[a-zö]*$").unwrap());
+                &PATTERN
+            }),
+        ],
+        limited: true,
+        ..Shape::UNKNOWN
+    };
+    static SHAPE: Shape = Shape {
+        limits: &[Limit::MinProperties(1), Limit::MaxProperties(3)],
+        properties: &[
+            ("word", &WORD),
+            (
+                "secret",
+                &Shape {
+                    secret: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
+            (
+                "shown",
+                &Shape {
+                    shown: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
+            (
+                "number",
+                &Shape {
+                    limits: &[
+                        Limit::Minimum(Decimal(-15, 1)),
+                        Limit::ExclusiveMaximum(Decimal(10, 0)),
+                        Limit::MultipleOf(Decimal(25, 2)),
+                    ],
+                    limited: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
+            (
+                "listed",
+                &Shape {
+                    limits: &[
+                        Limit::OneOfNumbers(&[Decimal(1, 0), Decimal(25, 1)]),
+                        Limit::ExclusiveMinimum(Decimal(1, 0)),
+                        Limit::Maximum(Decimal(2, 0)),
+                    ],
+                    limited: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
+            (
+                "items",
+                &Shape {
+                    limits: &[Limit::MinItems(1), Limit::MaxItems(2), Limit::UniqueItems],
+                    items: Some(&WORD),
+                    limited: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
+            ("inner", &SHAPE),
+        ],
+        others: Some(&Shape {
+            limits: &[Limit::OneOf(&["a", "b"])],
+            limited: true,
+            ..Shape::UNKNOWN
+        }),
+        limited: true,
+        ..Shape::UNKNOWN
+    };
+    static OPERATION: Operation = Operation {
+        path: "/v1/words/{word}/{number}/",
+        parameters: &[("word", &WORD), ("number", SHAPE.properties[3].1)],
+        body: Some(&SHAPE),
+        ..UNDOCUMENTED
+    };
+    const PATH: &str = "/v1/words/ab/1/";
+
+    /// The same limits in JSON Schema; ours say nothing of types, which the generated types guard.
+    fn schema() -> Value {
+        json!({
+            "minProperties": 1,
+            "maxProperties": 3,
+            "properties": {
+                "word": { "minLength": 2, "maxLength": 3, "pattern": "^[a-zö]*$" },
+                "secret": {},
+                "shown": {},
+                "number": { "minimum": -1.5, "exclusiveMaximum": 10, "multipleOf": 0.25 },
+                "listed": {
+                    "anyOf": [{ "not": { "type": "number" } }, { "enum": [1, 2.5] }],
+                    "exclusiveMinimum": 1,
+                    "maximum": 2,
+                },
+                "items": {
+                    "minItems": 1,
+                    "maxItems": 2,
+                    "uniqueItems": true,
+                    "items": { "$ref": "#/properties/word" },
+                },
+                "inner": { "$ref": "#" },
+            },
+            "additionalProperties": { "anyOf": [{ "not": { "type": "string" } }, { "enum": ["a", "b"] }] },
+        })
+    }
+
+    #[test]
+    fn every_limit_says_what_is_wrong() {
+        for (body, refusal) in [
+            (json!({}), "the body has 0 properties and needs at least 1"),
+            (
+                json!({ "a": "a", "b": "b", "c": "a", "d": "a" }),
+                "the body has 4 properties and may have at most 3",
+            ),
+            (
+                json!({ "word": "ö" }),
+                "`word` has 1 characters and needs at least 2",
+            ),
+            (
+                json!({ "word": "öööö" }),
+                "`word` has 4 characters and may have at most 3",
+            ),
+            (
+                json!({ "word": "AB" }),
+                "`word` does not match the pattern ^[a-zö]*$",
+            ),
+            (json!({ "x": "c" }), "`*` is not one of a, b"),
+            (json!({ "number": -1.75 }), "`number` must be at least -1.5"),
+            (json!({ "number": 10 }), "`number` must be less than 10"),
+            (
+                json!({ "number": 0.3 }),
+                "`number` must be a multiple of 0.25",
+            ),
+            (
+                json!({ "number": -1e300 }),
+                "`number` must be at least -1.5",
+            ),
+            (json!({ "listed": 2 }), "`listed` is not one of 1, 2.5"),
+            (json!({ "listed": 1.0 }), "`listed` must be more than 1"),
+            (json!({ "listed": 2.5 }), "`listed` must be at most 2"),
+            (
+                json!({ "items": [] }),
+                "`items` has 0 items and needs at least 1",
+            ),
+            (
+                json!({ "items": ["ab", "ac", "ad"] }),
+                "`items` has 3 items and may have at most 2",
+            ),
+            (
+                json!({ "items": ["ab", "ab"] }),
+                "`items` has an item twice",
+            ),
+            (
+                json!({ "items": ["a"] }),
+                "`items.*` has 1 characters and needs at least 2",
+            ),
+            (
+                json!({ "inner": { "inner": { "word": "a" } } }),
+                "`inner.inner.word` has 1 characters and needs at least 2",
+            ),
+            (
+                json!({ "inner": {} }),
+                "`inner` has 0 properties and needs at least 1",
+            ),
+        ] {
+            let body = body.to_string();
+            let checked = OPERATION.check(PATH, Some(body.as_bytes()));
+            assert_eq!(checked, Err(refusal.to_owned()), "{body}");
+        }
+        let deep = format!("{}{}", "{\"inner\":".repeat(200), "}".repeat(200));
+        let checked = OPERATION.check(PATH, Some(deep.as_bytes()));
+        let refusal = "the body cannot be checked: recursion limit exceeded at line 1 column 1144";
+        assert_eq!(checked, Err(refusal.to_owned()));
+    }
+
+    #[test]
+    fn a_path_has_the_segments_of_its_template() {
+        let check = |path| OPERATION.check(path, None);
+        assert_eq!(check(PATH), Ok(()));
+        assert_eq!(check("/v1/words/%C3%B6%C3%B6/1.5/"), Ok(()));
+        for astray in [
+            "",
+            "/",
+            "/v1/words/ab/1",
+            "/v1/words//1/",
+            "/v1/words/ab//",
+            "/v1/words/ab/1/2/",
+            "/v1/words/a%2Fb/1/",
+            "/v1/words/1/",
+            "/v2/words/ab/1/",
+            "/v1/words/ab/1//",
+        ] {
+            assert_eq!(check(astray), Err(ASTRAY.to_owned()), "{astray}");
+        }
+        let refusal = "`word` has 1 characters and needs at least 2";
+        assert_eq!(check("/v1/words/%C3%B6/1/"), Err(refusal.to_owned()));
+        let refusal = "`number` must be a multiple of 0.25";
+        assert_eq!(check("/v1/words/ab/1.1/"), Err(refusal.to_owned()));
+        let values: Vec<_> = OPERATION.path_values("/v1/words/%2B1%20a/1/").collect();
+        assert_eq!(values, ["+1 a", "1"]);
+    }
+
+    #[test]
+    fn what_may_not_be_shown_is_found() {
+        let body = json!({
+            "word": "a", "secret": "b", "shown": "c", "other": "d", "number": 5,
+            "items": ["e", ["f"]], "inner": { "secret": "g", "shown": "h" },
+        });
+        let mut hidden = OPERATION.hidden(body.to_string().as_bytes());
+        hidden.sort();
+        let expected = [
+            ("a", false),
+            ("b", true),
+            ("d", false),
+            ("e", false),
+            ("f", false),
+            ("g", true),
+        ];
+        assert_eq!(
+            hidden,
+            expected.map(|(text, secret)| (text.to_owned(), secret))
+        );
+        assert_eq!(OPERATION.hidden(b"no JSON"), []);
+    }
+
+    fn body() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            "[a-cö]{0,4}".prop_map(Value::from),
+            (-8..44_i32).prop_map(|quarters| json!(f64::from(quarters) / 4.0)),
+            (-3..12_i64).prop_map(Value::from),
+            Just(json!(0.1)),
+            Just(json!(u64::MAX)),
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+        ];
+        let name = prop_oneof![
+            "word", "secret", "number", "listed", "items", "inner", "[a-c]"
+        ];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..4).prop_map(Value::from),
+                vec((name.clone(), inner), 0..5).prop_map(|entries| entries.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_refused_is_what_json_schema_refuses(body in body()) {
+            static VALIDATOR: LazyLock<jsonschema::Validator> =
+                LazyLock::new(|| jsonschema::validator_for(&schema()).unwrap());
+            let checked = OPERATION.check(PATH, Some(body.to_string().as_bytes()));
+            prop_assert_eq!(checked.is_ok(), VALIDATOR.is_valid(&body), "{}: {:?}", body, checked);
+        }
     }
 }
