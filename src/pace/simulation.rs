@@ -562,13 +562,17 @@ fn without_a_hint_each_refusal_in_a_row_doubles_the_wait() {
 #[test]
 fn the_first_after_a_hold_goes_alone() {
     let mut rule = Rule::new(None);
+    for _ in 0..20 {
+        rule.recent(SECOND, 1);
+    }
     let turn = rule.ask(SECOND).0.unwrap();
     rule.refused(SECOND, turn, Some(SECOND), 0.0);
     let first = rule.ask(2 * SECOND).0.unwrap();
     assert_eq!(rule.ask(2 * SECOND).0.unwrap_err(), 3 * SECOND);
-    // The rate is one a second, the least that is guessed.
+    // Ten a second were granted.
     assert!(rule.granted(2 * SECOND, first));
-    assert_eq!(rule.ask(2 * SECOND).0.unwrap_err(), 3 * SECOND);
+    let next = Duration::from_millis(2100);
+    assert_eq!(rule.ask(2 * SECOND).0.unwrap_err(), next);
 }
 
 #[test]

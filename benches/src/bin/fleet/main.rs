@@ -4,7 +4,8 @@
 //! `cargo run --release -p sigmamind-benches --bin fleet -- [--svg] [ROW…]` (default: all rows, in
 //! about a quarter of an hour). Each row is run by each contender in turn: this client by
 //! `buffer_unordered`, this client by `Batch`, and reqwest with reqwest-retry, with 10 retries.
-//! `--svg` draws `docs/pace.svg` from the row `64, Retry-After: 1`. The server answers after 30 ms.
+//! `--svg` draws `docs/pace.svg` from the row `64, Retry-After: 1`. The server answers after 20 to
+//! 40 ms.
 
 mod contenders;
 mod picture;

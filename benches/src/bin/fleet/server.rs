@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,8 +14,8 @@ use tokio::{
     time::sleep,
 };
 
-/// How long an answer takes.
-const LATENCY: Duration = Duration::from_millis(30);
+/// How many milliseconds an answer takes, at random.
+const LATENCY: Range<u64> = 20..40;
 
 /// What the server grants.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +85,6 @@ pub struct Server {
 struct State {
     limit: Limit,
     hint: Hint,
-    latency: Duration,
     first: Option<Instant>,
     /// Tokens, or what was granted in the period.
     level: f64,
@@ -99,10 +99,6 @@ impl Server {
         let state = Arc::new(Mutex::new(State {
             limit,
             hint,
-            latency: match limit {
-                Limit::None => Duration::ZERO,
-                _ => LATENCY,
-            },
             first: None,
             level: match limit {
                 Limit::Bucket { burst, .. } => burst,
@@ -191,16 +187,14 @@ impl State {
 
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let limited = !matches!(lock(&state).limit, Limit::None);
     let mut buffer = Vec::new();
     while let Some(body) = read_request(&mut stream, &mut buffer).await? {
         let head = String::from_utf8_lossy(&buffer[..body]);
         let number = number(&head).unwrap_or(NUMBER).to_owned();
-        let (answer, latency) = {
-            let mut state = lock(&state);
-            (state.answer(&number), state.latency)
-        };
-        if !latency.is_zero() {
-            sleep(latency).await;
+        let answer = lock(&state).answer(&number);
+        if limited {
+            sleep(Duration::from_millis(fastrand::u64(LATENCY))).await;
         }
         stream.write_all(answer.as_bytes()).await?;
     }
