@@ -435,7 +435,7 @@ fn operation(operation: &Operation) -> TokenStream {
             path: #path,
             parameters: &[("phoneNumber", &Shape { secret: false })],
             body: Some(&Shape { secret: false }),
-            answer: Some(Answer { properties: &["sipPhoneNumber", "friendlyName", "inboundAgentId"], is_object: true, repeats: &[("sipPhoneNumber", 0)] }),
+            answer: Some(Answer { properties: &["sipPhoneNumber", "friendlyName", "inboundAgentId"], is_object: true, repeats: &[("sipPhoneNumber", 0)], optional: false }),
         };
     }
 }

@@ -1,20 +1,19 @@
 //! The settings of a client, and their checks.
 
-use std::{env, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{env, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::{
     Url,
     header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT},
     redirect, retry,
 };
-use tower::retry::budget::TpsBudget;
 
 use crate::{
     backoff::Backoff,
-    call::{Account, Options, Shared, header},
+    call::{Account, Attempt, Hook, Options, Shared, header},
     error::Error,
     generated::BASE_URL,
-    pace::Pace,
+    key::Source,
     tls,
     types::Secret,
 };
@@ -32,7 +31,7 @@ use crate::{
 /// ```
 #[must_use]
 pub struct ClientBuilder {
-    api_key: Secret,
+    api_key: Source,
     base_url: String,
     plain_http: bool,
     connect_timeout: Duration,
@@ -42,13 +41,14 @@ pub struct ClientBuilder {
     rate_limit: Option<f64>,
     user_agent: String,
     headers: Vec<(String, String)>,
+    on_attempt: Option<Hook>,
     http: Option<reqwest::Client>,
 }
 
 impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
-            api_key: "".into(),
+            api_key: Source::Text("".into()),
             base_url: BASE_URL.into(),
             plain_http: false,
             connect_timeout: Duration::from_secs(5),
@@ -65,6 +65,7 @@ impl Default for ClientBuilder {
             rate_limit: None,
             user_agent: concat!("sigmamind-rust/", env!("CARGO_PKG_VERSION")).into(),
             headers: Vec::new(),
+            on_attempt: None,
             http: None,
         }
     }
@@ -93,8 +94,98 @@ impl ClientBuilder {
     }
 
     /// The key that every request carries in the document's header. No default: it must be given.
+    ///
+    /// The copies of it that go into requests are not overwritten in memory: the HTTP library has
+    /// them in buffers of its own.
     pub fn api_key(mut self, api_key: impl Into<String>) -> Self {
-        self.api_key = api_key.into().into();
+        self.api_key = Source::Text(api_key.into().into());
+        self
+    }
+
+    /// A file that has the key, instead of [`api_key`](Self::api_key). A line break at its end does
+    /// not count.
+    ///
+    /// It is read by [`build`](Self::build), and again when it changes: looked at once a second at
+    /// the most, whether it was written or replaced. When the server answers 401 it is read at
+    /// once, and the call is tried once more if the key is another; [`max_retries`](Self::max_retries)
+    /// does not count that. A file that is missing, empty, or has half of a key in it leaves the
+    /// last good key in use.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), sigmamind::Error> {
+    /// let client = sigmamind::Client::builder().api_key_file("/run/secrets/sigmamind").build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn api_key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.api_key = Source::File(path.into());
+        self
+    }
+
+    /// What gives the key, instead of [`api_key`](Self::api_key). It is asked before each attempt,
+    /// so it must be quick and must not block; and once more when the server answers 401, as with
+    /// [`api_key_file`](Self::api_key_file).
+    ///
+    /// An error, or a key that is not usable, fails the call as [`Error::is_invalid_input`]. A task
+    /// in the background can keep a key fresh that takes time to get:
+    ///
+    /// ```no_run
+    /// # async fn fetch() -> Result<sigmamind::Secret, std::io::Error> { unimplemented!() }
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{convert::Infallible, sync::{Arc, RwLock}, time::Duration};
+    ///
+    /// let fresh = Arc::new(RwLock::new(fetch().await?));
+    /// let key = fresh.clone();
+    /// tokio::spawn(async move {
+    ///     loop {
+    ///         tokio::time::sleep(Duration::from_secs(600)).await;
+    ///         if let Ok(fetched) = fetch().await {
+    ///             *fresh.write().unwrap() = fetched;
+    ///         }
+    ///     }
+    /// });
+    /// let client = sigmamind::Client::builder()
+    ///     .api_key_with(move || Ok::<_, Infallible>(key.read().unwrap().clone()))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn api_key_with<E: fmt::Display>(
+        mut self,
+        ask: impl Fn() -> Result<Secret, E> + Send + Sync + 'static,
+    ) -> Self {
+        self.api_key = Source::Ask(Arc::new(move || {
+            let failed = |error| format!("the API key cannot be had: {error}");
+            ask().map_err(failed)
+        }));
+        self
+    }
+
+    /// What may add headers to each attempt, just before it is sent. Default: nothing.
+    ///
+    /// It gets an empty map, and what it puts there goes before what the client and the call set.
+    /// It never sees the key, and it may not set what [`Call::header`](crate::Call::header) refuses:
+    /// then the call fails as [`Error::is_invalid_input`]. If it panics, nothing is sent, and the
+    /// panic is the caller's. It runs inside the span of the call, once for each attempt.
+    ///
+    /// ```
+    /// use sigmamind::{Client, http::HeaderValue};
+    ///
+    /// let client = Client::builder()
+    ///     .api_key("key")
+    ///     .on_attempt(|headers, attempt| {
+    ///         headers.insert("x-attempt", HeaderValue::from(attempt.number()));
+    ///     })
+    ///     .build();
+    /// assert!(client.is_ok());
+    /// ```
+    ///
+    /// With OpenTelemetry, a propagator injects the `traceparent` of the current span here.
+    pub fn on_attempt(
+        mut self,
+        hook: impl Fn(&mut HeaderMap, &Attempt) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_attempt = Some(Arc::new(hook));
         self
     }
 
@@ -215,7 +306,6 @@ impl ClientBuilder {
 
     /// Checks the settings.
     pub(crate) fn account(self) -> Result<Account, Error> {
-        let key = api_key(self.api_key.expose()).map_err(Error::input)?;
         let base_url = self.url()?;
         let headers = self.headers()?;
         let Options {
@@ -238,19 +328,17 @@ impl ClientBuilder {
             Some(http) => http,
             None => http_client(&base_url, self.connect_timeout)?,
         };
-        Ok(Account {
-            key,
-            pace: Pace::new(self.rate_limit),
-            budget: TpsBudget::new(Duration::from_secs(10), 1, 0.2),
-            shared: Arc::new(Shared {
-                http,
-                base_url,
-                headers,
-                options: self.options,
-                backoff: self.backoff,
-                max_retry_after: self.max_retry_after,
-            }),
-        })
+        let shared = Shared {
+            http,
+            base_url,
+            headers,
+            on_attempt: self.on_attempt,
+            options: self.options,
+            backoff: self.backoff,
+            max_retry_after: self.max_retry_after,
+            rate_limit: self.rate_limit,
+        };
+        Account::new(self.api_key, Arc::new(shared)).map_err(Error::input)
     }
 
     fn headers(&self) -> Result<HeaderMap, Error> {
@@ -268,7 +356,7 @@ impl ClientBuilder {
         let refuse = |reason: &str| {
             // Where a password or a key may be in it, it is not repeated.
             let named = match &*self.base_url {
-                url if url.contains(['@', '?', '#']) || url.contains(self.api_key.expose()) => "",
+                url if url.contains(['@', '?', '#']) || self.api_key.is_in(url) => "",
                 url => url,
             };
             let named = format!("the base URL {named:?} {reason}").replace("\"\" ", "");
@@ -295,22 +383,6 @@ impl ClientBuilder {
             Ok(url)
         }
     }
-}
-
-/// The header value of a key, the text of which is not repeated if it is refused.
-pub(crate) fn api_key(key: &str) -> Result<HeaderValue, &'static str> {
-    if key.is_empty() {
-        return Err("the API key is empty; give the key from SigmaMind's settings");
-    }
-    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(
-            "the API key has a space, a line break or another character that is not visible \
-             ASCII; copy it again without that",
-        );
-    }
-    let mut value = HeaderValue::from_str(key).map_err(|_| "the API key is not a header value")?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// The client's own HTTP client.

@@ -6,6 +6,7 @@
 use std::{
     fmt,
     marker::PhantomData,
+    mem,
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -13,10 +14,11 @@ use std::{
 
 use progenitor_client::ResponseValue;
 use reqwest::{
-    Url,
+    Method, Url,
     header::{HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::{
     runtime::Handle,
     time::{Instant, error::Elapsed, sleep, timeout_at},
@@ -29,8 +31,9 @@ use crate::{
     error::{Error, Kind, Malformed, Met},
     exchange::{Exchange, MAX_ERROR, Stopped},
     generated::{self, KEY_HEADER},
+    key::{Key, Source},
     message::{self, Hidden},
-    operation::Operation,
+    operation::{Operation, UNDOCUMENTED},
     pace::Pace,
     request::Request,
     response::{Response, decode},
@@ -39,9 +42,20 @@ use crate::{
 /// What the calls with one key share.
 pub(crate) struct Account {
     pub shared: Arc<Shared>,
-    pub key: HeaderValue,
-    pub pace: Pace,
-    pub budget: TpsBudget,
+    key: Key,
+    pace: Pace,
+    budget: TpsBudget,
+}
+
+impl Account {
+    pub fn new(key: Source, shared: Arc<Shared>) -> Result<Self, String> {
+        Ok(Self {
+            key: Key::new(key)?,
+            pace: Pace::new(shared.rate_limit),
+            budget: TpsBudget::new(Duration::from_secs(10), 1, 0.2),
+            shared,
+        })
+    }
 }
 
 /// What the calls of one client share, whatever their key.
@@ -50,9 +64,35 @@ pub(crate) struct Shared {
     pub base_url: Url,
     /// Sent with every request, beside what the operation needs.
     pub headers: HeaderMap,
+    pub on_attempt: Option<Hook>,
     pub options: Options,
     pub backoff: Backoff,
     pub max_retry_after: Duration,
+    pub rate_limit: Option<f64>,
+}
+
+/// What may add headers to each attempt.
+pub(crate) type Hook = Arc<dyn Fn(&mut HeaderMap, &Attempt) + Send + Sync>;
+
+/// An attempt that is about to be made, for [`ClientBuilder::on_attempt`](crate::ClientBuilder::on_attempt).
+#[derive(Debug)]
+pub struct Attempt {
+    number: u32,
+    operation: &'static Operation,
+}
+
+impl Attempt {
+    /// 1 for the first attempt of a call, and so on.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// What is called.
+    #[must_use]
+    pub fn operation(&self) -> &'static Operation {
+        self.operation
+    }
 }
 
 impl Shared {
@@ -148,6 +188,22 @@ impl<T> Call<T> {
         }
     }
 
+    /// A call that the document does not have.
+    pub(crate) fn undocumented(
+        account: Arc<Account>,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Self {
+        Self {
+            request: Request::undocumented(&account.shared.base_url, method, path, body),
+            operation: &UNDOCUMENTED,
+            options: account.shared.options,
+            account,
+            answer: PhantomData,
+        }
+    }
+
     /// How long one attempt of this call may take, instead of what the
     /// [client](crate::ClientBuilder::timeout) is set to.
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -222,8 +278,8 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let span = info_span!(
                 "sigmamind",
                 otel.kind = "client",
-                http.request.method = self.operation.method,
-                url.template = self.operation.path,
+                http.request.method = self.request.as_ref().map_or("", |r| r.method.as_str()),
+                url.template = Some(self.operation.path).filter(|path| !path.is_empty()),
                 server.address = %self.account.shared.host(),
                 http.response.status_code = Empty,
                 http.request.resend_count = Empty,
@@ -256,55 +312,54 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         }
         let Account {
             shared,
+            key,
             pace,
             budget,
-            ..
         } = &*self.account;
         let longest = shared.max_retry_after;
         let deadline = after(self.options.deadline);
-        let (mut last, mut retries, mut applied) = (None::<Error>, 0, false);
+        let (mut last, mut retries, mut applied, mut rekeyed) = (None::<Error>, 0, false, false);
         for attempts in 1.. {
             let turn = pace.turn(deadline, longest).await.map_err(|hold| {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
+            let refused = |reason| Error::input(reason).after(attempts - 1, applied);
+            let key_now = key.now().map_err(refused)?;
+            let attempt = self.attempt(request, attempts, &key_now).map_err(refused)?;
             if attempts == 1 {
                 budget.deposit();
             }
             let until = after(self.options.timeout).min(deadline);
             let mut exchange = Exchange::default();
-            let ended = {
-                let (attempt, body) = self.attempt(request);
-                timeout_at(
-                    until,
-                    exchange.run(&shared.http, attempt, body, &request.url),
-                )
-                .await
-            };
+            let ended = timeout_at(until, exchange.run(&shared.http, attempt, request)).await;
             let sent = exchange.end();
             let limit = if until < deadline {
                 self.options.timeout
             } else {
                 self.options.deadline
             };
-            let status = exchange.status;
+            let status = exchange.status.map(|status| status.as_u16());
+            if status.is_some_and(|status| status != 401) {
+                key.accepted(key_now.clone());
+            }
             let error = match self.value(request, ended, limit, &exchange) {
                 Ok(value) => {
                     debug!(
                         http.request.resend_count = attempts - 1,
-                        http.response.status_code = status.map(|status| status.as_u16()),
+                        http.response.status_code = status,
                         "attempt succeeded"
                     );
                     pace.granted(turn);
                     return Ok(Response {
                         value,
-                        status: status.unwrap_or_default(),
-                        headers: std::mem::take(&mut exchange.headers),
-                        body: std::mem::take(&mut exchange.body),
+                        status: exchange.status.unwrap_or_default(),
+                        headers: mem::take(&mut exchange.headers),
+                        body: mem::take(&mut exchange.body),
                         attempts,
                     });
                 }
-                Err(error) => error.with(self.met(request, &mut exchange)),
+                Err(error) => error.with(self.met(request, &mut exchange, &key_now)),
             };
             let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_input();
             applied |= sent && !unseen;
@@ -312,27 +367,33 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let error = error.after(made, applied);
             debug!(
                 http.request.resend_count = attempts - 1,
-                http.response.status_code = status.map(|status| status.as_u16()),
+                http.response.status_code = status,
                 error.type = &*error.error_type(),
                 "attempt failed"
             );
 
             let asked = error.retry_after();
-            let limited = error.is_rate_limited();
             match (status, asked) {
                 (None, _) => drop(turn),
-                (Some(_), _) if limited => pace.refused(turn, asked),
-                (Some(status), Some(asked)) if status == 503 => pace.held(turn, asked),
+                (Some(429), _) => pace.refused(turn, asked),
+                (Some(503), Some(asked)) => pace.held(turn, asked),
                 (Some(_), _) => pace.granted(turn),
             }
+            if !request.repeatable && applied {
+                return Err(error);
+            }
+            if status == Some(401) && !rekeyed && key.refused(&key_now) {
+                rekeyed = true;
+                continue;
+            }
+            let asked = asked.unwrap_or_default();
+            let limited = error.is_rate_limited();
             let used_up = if limited {
                 self.options.max_retries == 0
             } else {
                 retries == self.options.max_retries
             };
-            let repeatable = self.operation.is_repeatable() || !applied;
-            let asked = asked.unwrap_or_default();
-            if used_up || !repeatable || !error.is_retryable() || asked > longest {
+            if used_up || !error.is_retryable() || asked > longest {
                 return Err(error);
             }
             if !limited {
@@ -349,16 +410,31 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// The request of one attempt, with the key of this moment.
-    fn attempt(&self, request: &Request) -> (reqwest::Request, Option<bytes::Bytes>) {
-        let mut attempt = reqwest::Request::new(request.method.clone(), request.url.clone());
-        let known = [&self.account.shared.headers, &request.headers];
-        let mut headers = HeaderMap::with_capacity(known[0].len() + known[1].len() + 1);
+    fn attempt(
+        &self,
+        request: &Request,
+        number: u32,
+        key: &HeaderValue,
+    ) -> Result<reqwest::Request, String> {
+        let shared = &self.account.shared;
+        let mut more = HeaderMap::new();
+        if let Some(hook) = &shared.on_attempt {
+            let operation = self.operation;
+            hook(&mut more, &Attempt { number, operation });
+            if let Some(name) = more.keys().find(|name| is_reserved(name)) {
+                return Err(reserved(name));
+            }
+        }
+        let known = [&shared.headers, &request.headers, &more];
+        let count = known.iter().map(|headers| headers.len()).sum::<usize>();
+        let mut headers = HeaderMap::with_capacity(count + 1);
         for (name, value) in known.into_iter().flatten() {
             headers.insert(name, value.clone());
         }
-        headers.insert(KEY_HEADER, self.account.key.clone());
+        headers.insert(KEY_HEADER, key.clone());
+        let mut attempt = reqwest::Request::new(request.method.clone(), request.url.clone());
         *attempt.headers_mut() = headers;
-        (attempt, request.body.clone())
+        Ok(attempt)
     }
 
     /// What the answer says, or why it does not.
@@ -395,11 +471,11 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// What an error keeps of the answer.
-    fn met(&self, request: &Request, exchange: &mut Exchange) -> Met {
-        let hidden = self.hidden(request);
-        let mut body = std::mem::take(&mut exchange.body);
+    fn met(&self, request: &Request, exchange: &mut Exchange, key: &HeaderValue) -> Met {
+        let hidden = self.hidden(request, key);
+        let mut body = mem::take(&mut exchange.body);
         body.truncate(MAX_ERROR);
-        let headers = std::mem::take(&mut exchange.headers);
+        let headers = mem::take(&mut exchange.headers);
         let refused = exchange.status.is_some_and(|status| !status.is_success());
         Met {
             status: exchange.status,
@@ -413,9 +489,11 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// What no text may show.
-    fn hidden(&self, request: &Request) -> Hidden {
+    fn hidden(&self, request: &Request, key: &HeaderValue) -> Hidden {
         let mut hidden = Hidden::default();
-        hidden.key(self.account.key.to_str().unwrap_or_default());
+        for key in self.account.key.others().iter().chain([key]) {
+            hidden.key(key.to_str().unwrap_or_default());
+        }
         if let Some(path) = self.account.shared.path(&request.url) {
             for value in self.operation.path_values(path) {
                 hidden.value(&value);
@@ -457,9 +535,7 @@ pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
         return Err(format!("`{name}` is not the name of a header").replace(char::is_control, " "));
     };
     if is_reserved(&name) {
-        return Err(format!(
-            "the header `{name}` is set by the client itself; leave it out"
-        ));
+        return Err(reserved(&name));
     }
     let Ok(mut value) = HeaderValue::try_from(value) else {
         return Err(format!(
@@ -475,6 +551,10 @@ fn is_reserved(name: &HeaderName) -> bool {
     *name == KEY_HEADER
         || reserved.contains(&name.as_str())
         || name.as_str().starts_with("content-")
+}
+
+fn reserved(name: &HeaderName) -> String {
+    format!("the header `{name}` is set by the client itself; leave it out")
 }
 
 /// Where a redirect points; a relative one stays on the host of the request.

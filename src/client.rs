@@ -2,6 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
+use http::Method;
+use serde_json::Value;
+
 use crate::{
     builder::ClientBuilder,
     call::{Account, Call},
@@ -10,6 +13,7 @@ use crate::{
         models::{PhoneNumber, PhoneNumberUpdate},
         operations,
     },
+    key::Source,
     types::E164,
 };
 
@@ -59,6 +63,51 @@ impl Client {
     /// A builder with the default settings.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
+    }
+
+    /// This client with another key. It shares the connections and the settings, and has a pace
+    /// and a retry budget of its own.
+    ///
+    /// ```no_run
+    /// # async fn run(client: sigmamind::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (number, update) = ("+14155552671".parse()?, sigmamind::PhoneNumberUpdate::default());
+    /// let of_another_account = client.with_api_key("another key")?;
+    /// of_another_account.update_phone_number(&number, &update).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_invalid_input`] if the key is empty or has a character that is not visible
+    /// ASCII.
+    pub fn with_api_key(&self, api_key: impl Into<String>) -> Result<Self, Error> {
+        let key = Source::Text(api_key.into().into());
+        let account = Account::new(key, self.account.shared.clone()).map_err(Error::input)?;
+        Ok(Self {
+            account: Arc::new(account),
+        })
+    }
+
+    /// A call of what the document does not have, for an account that offers more than the page.
+    ///
+    /// It has the same key, pace, bounds and errors as every call. `path` begins with a slash and
+    /// is put after the base URL, which it cannot leave; it may have a query. The answer is any
+    /// JSON, and null if it is empty. The call is repeated for GET, HEAD, PUT, DELETE and OPTIONS,
+    /// and for other methods only before the server can have seen it. No span has the path, and
+    /// every string of the body counts as secret.
+    ///
+    /// ```no_run
+    /// # async fn run(client: sigmamind::Client) -> Result<(), sigmamind::Error> {
+    /// use sigmamind::http::Method;
+    ///
+    /// let agents = client.request(Method::GET, "/v1/agents?limit=10", None).await?;
+    /// println!("{}", agents["total"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request(&self, method: Method, path: &str, body: Option<Value>) -> Call<Value> {
+        Call::undocumented(self.account.clone(), method, path, body.as_ref())
     }
 
     /// Sets the properties of a phone number that `update` names, and leaves the others.

@@ -11,7 +11,9 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use reqwest::{Body, Request, StatusCode, Url, header::HeaderMap};
+use reqwest::{Body, StatusCode, header::HeaderMap};
+
+use crate::request::Request;
 
 /// The most that is read of a successful answer, in bytes.
 const MAX_SUCCESS: usize = 1 << 20;
@@ -44,21 +46,20 @@ impl Exchange {
     pub async fn run(
         &mut self,
         http: &reqwest::Client,
-        mut request: Request,
-        body: Option<Bytes>,
-        url: &Url,
+        mut attempt: reqwest::Request,
+        described: &Request,
     ) -> Result<(), Stopped> {
-        match body {
+        match &described.body {
             Some(body) => {
-                let body = Some(body);
+                let body = Some(body.clone());
                 let sent = self.sent.clone();
-                *request.body_mut() = Some(Body::wrap(Watched { body, sent }));
+                *attempt.body_mut() = Some(Body::wrap(Watched { body, sent }));
             }
             // There is nothing to watch: it counts as sent from the start.
             None => drop(self.sent.begin()),
         }
-        let mut response = http.execute(request).await.map_err(Stopped::Broken)?;
-        self.redirected = response.url() != url;
+        let mut response = http.execute(attempt).await.map_err(Stopped::Broken)?;
+        self.redirected = *response.url() != described.url;
         self.status = Some(response.status());
         self.headers = std::mem::take(response.headers_mut());
         let success = response.status().is_success();

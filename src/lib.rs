@@ -14,12 +14,15 @@ compile_error!(
 extern crate self as sigmamind;
 
 mod backoff;
+#[cfg(feature = "blocking")]
+mod blocking;
 mod builder;
 mod call;
 mod client;
 mod error;
 mod exchange;
 mod generated;
+mod key;
 mod message;
 #[cfg(feature = "mock")]
 #[cfg_attr(docsrs, doc(cfg(feature = "mock")))]
@@ -32,10 +35,12 @@ mod tls;
 mod types;
 
 pub use builder::ClientBuilder;
-pub use call::Call;
+pub use call::{Attempt, Call};
 pub use client::Client;
 pub use error::Error;
 pub use generated::models::{self, PhoneNumber, PhoneNumberUpdate, Provider};
+pub use http;
+pub use operation::Operation;
 pub use reqwest;
 pub use response::Response;
 pub use types::{E164, InvalidE164, Nullable, ReportedNumber, Secret};

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs)]
 use std::borrow::Cow;
 
+#[derive(Debug)]
 pub struct Operation {
     pub(crate) id: &'static str,
     pub(crate) method: &'static str,
@@ -10,17 +11,40 @@ pub struct Operation {
     pub(crate) body: Option<&'static Shape>,
     pub(crate) answer: Option<Answer>,
 }
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub properties: &'static [&'static str],
     pub is_object: bool,
     pub repeats: &'static [(&'static str, usize)],
+    pub optional: bool,
 }
+#[derive(Debug)]
 pub(crate) struct Shape {
     pub secret: bool,
 }
+/// What the document does not have: anything goes, and nothing is shown.
+pub(crate) static UNDOCUMENTED: Operation = Operation {
+    id: "request",
+    method: "",
+    path: "",
+    parameters: &[],
+    body: Some(&Shape { secret: true }),
+    answer: Some(Answer {
+        properties: &[],
+        is_object: false,
+        repeats: &[],
+        optional: true,
+    }),
+};
 impl Operation {
-    pub(crate) fn is_repeatable(&self) -> bool {
-        self.method != "POST"
+    pub fn id(&self) -> &'static str {
+        self.id
+    }
+    pub fn method(&self) -> &'static str {
+        self.method
+    }
+    pub fn path(&self) -> &'static str {
+        self.path
     }
     pub(crate) fn check(&self, path: &str, body: Option<&[u8]>) -> Result<(), String> {
         if path.split('/').count() != self.path.split('/').count() {

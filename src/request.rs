@@ -10,9 +10,15 @@ use std::{
 use bytes::Bytes;
 use http_body::Body as _;
 use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
-use reqwest::{Body, Method, Url, header::HeaderMap};
+use reqwest::{
+    Body, Method, Url,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
+};
+use serde_json::Value;
 
 use crate::generated;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What an operation is to send; the key is not in it.
 pub(crate) struct Request {
@@ -20,6 +26,8 @@ pub(crate) struct Request {
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<Bytes>,
+    /// Whether it may be sent again when the server may have seen it.
+    pub repeatable: bool,
 }
 
 impl Request {
@@ -44,6 +52,54 @@ impl Request {
     }
 }
 
+impl Request {
+    /// A request to a path under the base URL, which the document does not have.
+    pub fn undocumented(
+        base_url: &Url,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Self, String> {
+        if matches!(method, Method::CONNECT | Method::TRACE) {
+            return Err(format!("{method} is not a method of an API"));
+        }
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
+        let astray = |segment: &str| {
+            let segment = segment.to_ascii_lowercase().replace("%2e", ".");
+            matches!(&*segment, "." | "..") || segment.contains("%2f") || segment.contains("%5c")
+        };
+        if !path.starts_with('/') || path.contains(['\\', '#']) || path[1..].split('/').any(astray)
+        {
+            return Err(
+                "the path must begin with `/` and stay under the base URL; leave out `..`, `\\` \
+                 and `#`"
+                    .into(),
+            );
+        }
+        if path.contains("//") || path.contains(char::is_control) {
+            return Err("the path has an empty segment or a control character".into());
+        }
+        let mut url = base_url.clone();
+        url.set_path(&format!("{}{path}", base_url.path().trim_end_matches('/')));
+        url.set_query(query);
+        let mut headers = HeaderMap::from_iter([(ACCEPT, JSON)]);
+        if body.is_some() {
+            headers.insert(CONTENT_TYPE, JSON);
+        }
+        let repeatable = method.is_idempotent();
+        Ok(Self {
+            method,
+            url,
+            headers,
+            body: body.map(|body| body.to_string().into()),
+            repeatable,
+        })
+    }
+}
+
 impl From<&mut reqwest::Request> for Request {
     fn from(request: &mut reqwest::Request) -> Self {
         let mut headers = mem::take(request.headers_mut());
@@ -53,6 +109,7 @@ impl From<&mut reqwest::Request> for Request {
             url: request.url().clone(),
             headers,
             body: request.body_mut().take().and_then(whole),
+            repeatable: *request.method() != Method::POST,
         }
     }
 }

@@ -121,6 +121,11 @@ pub(crate) fn decode<T: DeserializeOwned>(
     };
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if !answer.is_object {
+        let body = if answer.optional && body.is_empty() {
+            b"null"
+        } else {
+            body
+        };
         return serde_json::from_slice(body).map_err(undocumented);
     }
     let look = Look {

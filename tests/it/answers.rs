@@ -73,7 +73,7 @@ fn a_list_is_no_object() {
         assert!(
             causes(&error)[0]
                 .to_string()
-                .starts_with("expected an object")
+                .starts_with("expected struct PhoneNumber")
         );
     });
 }

@@ -194,6 +194,109 @@ fn a_call_outside_a_runtime_is_an_error() {
 }
 
 #[test]
+fn a_hook_adds_headers_to_each_attempt() {
+    quick(async {
+        let server = Server::start([Step::status(503)]).await;
+        let client = server.client_with(|builder| {
+            builder.on_attempt(|headers, attempt| {
+                assert!(headers.is_empty(), "it sees no key");
+                let operation = attempt.operation();
+                let what = format!(
+                    "{} {} {} {}",
+                    attempt.number(),
+                    operation.id(),
+                    operation.method(),
+                    operation.path()
+                );
+                headers.insert("x-what", what.parse().unwrap());
+            })
+        });
+        call(&client).header("x-what", "less").await.unwrap();
+        let log = server.log();
+        let what: Vec<_> = log.requests.iter().map(|r| r.header("x-what")).collect();
+        assert_eq!(
+            what,
+            [
+                Some("1 updatePhoneNumber PATCH /v1/phone-number/{phoneNumber}"),
+                Some("2 updatePhoneNumber PATCH /v1/phone-number/{phoneNumber}")
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_hook_may_not_set_what_is_the_clients_own() {
+    quick(async {
+        let server = Server::start([]).await;
+        for name in ["x-api-key", "host", "content-type", "connection"] {
+            let client = server.client_with(|builder| {
+                builder.on_attempt(move |headers, _| {
+                    headers.insert(name, "a".parse().unwrap());
+                })
+            });
+            let error = call(&client).await.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "invalid input: the header `{name}` is set by the client itself; leave it out"
+                )
+            );
+        }
+        assert_eq!(server.requests(), 0);
+    });
+}
+
+#[test]
+fn the_panic_of_a_hook_is_the_callers_and_nothing_is_sent() {
+    quick(async {
+        let server = Server::start([]).await;
+        let client = server.client_with(|builder| builder.on_attempt(|_, _| panic!("a bug")));
+        let panic = tokio::spawn(call(&client).send()).await.unwrap_err();
+        assert_eq!(panic.into_panic().downcast_ref(), Some(&"a bug"));
+        assert_eq!(server.requests(), 0);
+    });
+}
+
+#[test]
+fn settings_of_waits_and_headers_are_checked() {
+    let builder = || sigmamind::Client::builder().api_key(KEY);
+    for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let error = builder().rate_limit(rate).build().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid input: the rate limit is not a number above zero; give requests per second"
+        );
+    }
+    let error = builder().header("Host", "a").build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid input: the header `host` is set by the client itself; leave it out"
+    );
+}
+
+#[test]
+fn the_longest_retry_after_and_the_backoff_can_be_set() {
+    quick(async {
+        let asks = |seconds: &'static str| Step::answer(503, &[("retry-after", seconds)], "");
+        let server = Server::start([asks("3"), asks("2")]).await;
+        let client = server.client_with(|builder| {
+            builder
+                .max_retry_after(Duration::from_secs(2))
+                .backoff(Duration::ZERO, Duration::ZERO)
+        });
+        let error = call(&client).await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
+        assert_eq!(error.attempts(), 1);
+        let start = tokio::time::Instant::now();
+        assert_eq!(call(&client).await.unwrap().attempts(), 2);
+        assert!(
+            start.elapsed() >= Duration::from_secs(2),
+            "of the test's clock"
+        );
+    });
+}
+
+#[test]
 fn the_future_of_a_call_is_small() {
     let client = sigmamind::Client::new(KEY).unwrap();
     let update = PhoneNumberUpdate::default().friendly_name("a");

@@ -2,6 +2,8 @@
 
 use std::{cell::RefCell, collections::BTreeMap, fmt, fmt::Write as _, io, mem, sync::Once};
 
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -40,7 +42,12 @@ pub fn capture(test: impl FnOnce()) -> Captured {
             .with_ansi(false)
             .with_span_events(FmtSpan::FULL)
             .with_writer(|| Capture);
-        let subscriber = tracing_subscriber::registry().with(written).with(Capture);
+        let tracer = SdkTracerProvider::builder().build().tracer("tests");
+        let traced = tracing_opentelemetry::layer().with_tracer(tracer);
+        let subscriber = tracing_subscriber::registry()
+            .with(written)
+            .with(traced)
+            .with(Capture);
         tracing::subscriber::set_global_default(subscriber).unwrap();
         log::set_logger(&Capture).unwrap();
         log::set_max_level(log::LevelFilter::Trace);

@@ -1,6 +1,7 @@
 //! One binary for all tests, so that the crate is linked once.
 
 mod answers;
+mod blocking;
 mod bodies;
 mod calls;
 mod capture;
@@ -8,6 +9,7 @@ mod documented;
 mod errors;
 mod faults;
 mod honest;
+mod keys;
 mod mock;
 mod nested;
 mod properties;
@@ -18,5 +20,6 @@ mod server;
 mod settings;
 mod traces;
 mod types;
+mod undocumented;
 mod update_example;
 mod wire;

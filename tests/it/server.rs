@@ -144,6 +144,13 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        Some(lines.find(|(known, _)| known.eq_ignore_ascii_case(name))?.1)
+    }
+}
+
 pub struct Server {
     pub address: SocketAddr,
     log: watch::Receiver<Log>,
@@ -151,17 +158,31 @@ pub struct Server {
 
 struct Script {
     steps: Mutex<VecDeque<Step>>,
+    then: Box<dyn Fn(&Request) -> Step + Send + Sync>,
     log: watch::Sender<Log>,
 }
 
 impl Server {
     /// Follows the script, then answers every request with [`SUCCESS`].
     pub async fn start(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self::start_with(steps, |_| Step::answer(200, &[], SUCCESS)).await
+    }
+
+    /// Does with each request what this says.
+    pub async fn answering(answer: impl Fn(&Request) -> Step + Send + Sync + 'static) -> Self {
+        Self::start_with([], answer).await
+    }
+
+    async fn start_with(
+        steps: impl IntoIterator<Item = Step>,
+        then: impl Fn(&Request) -> Step + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, log) = watch::channel(Log::default());
         let script = Arc::new(Script {
             steps: Mutex::new(steps.into_iter().collect()),
+            then: Box::new(then),
             log: sender,
         });
         tokio::spawn(async move {
@@ -229,14 +250,16 @@ impl Script {
                 .unwrap()
                 .front()
                 .is_none_or(|step| step.reads);
+            let mut request = None;
             if reads {
-                let Some(request) = read_request(&mut stream).await? else {
+                request = read_request(&mut stream).await?;
+                let Some(request) = request.clone() else {
                     return Ok(Ended::There);
                 };
                 self.log.send_modify(|log| log.requests.push(request));
             }
             let step = self.steps.lock().unwrap().pop_front();
-            let step = step.unwrap_or_else(|| Step::answer(200, &[], SUCCESS));
+            let step = step.unwrap_or_else(|| (self.then)(&request.expect("the step reads")));
             stream.write_all(&step.sends).await?;
             match step.then {
                 Then::Keep => {}

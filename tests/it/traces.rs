@@ -2,6 +2,15 @@
 
 use std::time::Duration;
 
+use opentelemetry::{
+    propagation::{Injector, TextMapPropagator as _},
+    trace::TraceContextExt as _,
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use sigmamind::http::{HeaderMap, HeaderName, HeaderValue};
+use tracing::{Instrument as _, Span, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
 use crate::{
     capture::{Captured, Fields, capture},
     server::{Server, Step, call, quick},
@@ -121,4 +130,47 @@ fn a_failed_call_has_its_last_error() {
             Some(&failed(resend_count, error_type, status))
         );
     }
+}
+
+/// The recipe: the span of the call goes along with each attempt, as W3C's `traceparent`.
+fn inject_current_span(headers: &mut HeaderMap) {
+    struct Headers<'h>(&'h mut HeaderMap);
+
+    impl Injector for Headers<'_> {
+        fn set(&mut self, name: &str, value: String) {
+            let name = HeaderName::try_from(name);
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
+                self.0.insert(name, value);
+            }
+        }
+    }
+
+    let context = Span::current().context();
+    TraceContextPropagator::new().inject_context(&context, &mut Headers(headers));
+}
+
+#[test]
+fn the_current_span_can_go_on_the_wire() {
+    capture(|| {
+        quick(async {
+            let server = Server::start([Step::status(503)]).await;
+            let client = server.client_with(|builder| {
+                builder.on_attempt(|headers, _| inject_current_span(headers))
+            });
+            let job = info_span!("job");
+            let trace = job.context().span().span_context().trace_id().to_string();
+            call(&client).send().instrument(job.clone()).await.unwrap();
+            let requests = server.log().requests;
+            let parents: Vec<_> = requests.iter().map(|r| r.header("traceparent")).collect();
+            assert_eq!(parents.len(), 2);
+            assert_eq!(
+                parents[0], parents[1],
+                "both attempts are in the call's span"
+            );
+            let parts: Vec<_> = parents[0].unwrap().split('-').collect();
+            assert_eq!([parts[0], parts[1], parts[3]], ["00", &*trace, "01"]);
+            let job = job.context().span().span_context().span_id().to_string();
+            assert_ne!(parts[2], job, "it is the call's span, and not its parent");
+        });
+    });
 }

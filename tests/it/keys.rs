@@ -1,0 +1,313 @@
+//! Keys that change.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use sigmamind::{Client, ClientBuilder, Secret};
+
+use crate::server::{KEY, Request, SUCCESS, Server, Step, call, causes, http, quick};
+
+/// A server that takes one key at a time, and the one before it for one request more.
+struct Keyed {
+    server: Server,
+    keys: Arc<Mutex<Keys>>,
+}
+
+struct Keys {
+    newest: String,
+    grace: Option<String>,
+}
+
+impl Keyed {
+    async fn start(key: &str) -> Self {
+        let keys = Arc::new(Mutex::new(Keys {
+            newest: key.into(),
+            grace: None,
+        }));
+        let known = keys.clone();
+        let server = Server::answering(move |request| {
+            let mut known = known.lock().unwrap();
+            let key = request.header("x-api-key").map(ToOwned::to_owned);
+            if key.as_ref() == Some(&known.newest) || key.is_some() && known.grace.take() == key {
+                Step::answer(200, &[], SUCCESS)
+            } else {
+                let key = key.unwrap_or_default();
+                Step::answer(401, &[], format!("no such key: {key}"))
+            }
+        });
+        Self {
+            server: server.await,
+            keys,
+        }
+    }
+
+    fn turn_to(&self, key: &str) {
+        self.turn_with(key, || ());
+    }
+
+    /// At the same moment as something else, as the server sees it.
+    fn turn_with(&self, key: &str, also: impl FnOnce()) {
+        let mut keys = self.keys.lock().unwrap();
+        also();
+        keys.grace = Some(std::mem::replace(&mut keys.newest, key.into()));
+    }
+
+    /// The keys that were sent.
+    fn sent(&self) -> Vec<String> {
+        let key = |request: &Request| request.header("x-api-key").unwrap().to_owned();
+        self.server.log().requests.iter().map(key).collect()
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        Client::builder()
+            .base_url(self.server.url())
+            .http_client(http().build().unwrap())
+    }
+}
+
+/// A file of this test alone.
+fn file(name: &str, text: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let file = folder.join(format!("key-{name}"));
+    fs::write(&file, text).unwrap();
+    file
+}
+
+/// As programs that rotate keys do it: nobody sees half of it.
+fn replace(file: &PathBuf, text: &str) {
+    let next = file.with_extension("next");
+    fs::write(&next, text).unwrap();
+    fs::rename(next, file).unwrap();
+}
+
+#[test]
+fn a_clone_may_have_another_key() {
+    quick(async {
+        let server = Server::start([]).await;
+        let client = server.client();
+        let other = client.with_api_key("another-key").unwrap();
+        call(&other).await.unwrap();
+        call(&client).await.unwrap();
+        let log = server.log();
+        let keys: Vec<_> = log.requests.iter().map(|r| r.header("x-api-key")).collect();
+        assert_eq!(keys, [Some("another-key"), Some(KEY)]);
+        assert_eq!(log.connections, 1, "they share the connections");
+        let error = client.with_api_key("a b").unwrap_err();
+        assert!(error.is_invalid_input(), "{error}");
+    });
+}
+
+#[test]
+fn the_key_of_a_file_is_its_line() {
+    quick(async {
+        for (name, text) in [("bare", "k-1"), ("unix", "k-1\n"), ("windows", "k-1\r\n")] {
+            let keyed = Keyed::start("k-1").await;
+            let builder = keyed.builder().api_key_file(file(name, text));
+            call(&builder.build().unwrap()).await.unwrap();
+            assert_eq!(keyed.sent(), ["k-1"], "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_file_without_a_key_is_refused_at_the_start() {
+    let long = "x".repeat(17 << 10);
+    let cases = [
+        (
+            "empty",
+            Some(""),
+            "the API key is empty; give the key from SigmaMind's settings",
+        ),
+        (
+            "lines",
+            Some("k-1\nk-2\n"),
+            "the API key has a space, a line break or another character that is not visible \
+             ASCII; copy it again without that",
+        ),
+        ("long", Some(&long), "it is too long for a key"),
+        ("absent", None, "No such file or directory (os error 2)"),
+    ];
+    for (name, text, reason) in cases {
+        let path = file(name, text.unwrap_or_default());
+        if text.is_none() {
+            fs::remove_file(&path).unwrap();
+        }
+        let error = Client::builder().api_key_file(path).build().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("invalid input: the file of the API key cannot be used: {reason}")
+        );
+    }
+}
+
+#[test]
+fn a_new_key_in_the_file_is_taken_after_a_401() {
+    quick(async {
+        let keyed = Keyed::start("k-1").await;
+        let path = file("rotated", "k-1\n");
+        let client = keyed.builder().api_key_file(&path).max_retries(0);
+        let client = client.build().unwrap();
+        call(&client).await.unwrap();
+        keyed.turn_to("k-2");
+        keyed.turn_to("k-2"); // no grace for the first
+        replace(&path, "k-2\n");
+        let phone = call(&client).await.unwrap();
+        assert_eq!(phone.attempts(), 2);
+        assert_eq!(keyed.sent(), ["k-1", "k-1", "k-2"]);
+    });
+}
+
+#[test]
+fn a_refused_key_is_tried_once_when_there_is_no_other() {
+    quick(async {
+        let keyed = Keyed::start("k-2").await;
+        let path = file("refused", "k-1\n");
+        let client = keyed.builder().api_key_file(&path).build().unwrap();
+        let error = call(&client).await.unwrap_err();
+        assert!(error.is_auth(), "{error}");
+        assert_eq!((error.attempts(), keyed.server.requests()), (1, 1));
+
+        replace(&path, "k-3\n"); // another, and as wrong
+        let error = call(&client).await.unwrap_err();
+        assert!(error.is_auth(), "{error}");
+        assert_eq!(keyed.sent(), ["k-1", "k-1", "k-3"]);
+    });
+}
+
+#[test]
+fn what_is_no_key_leaves_the_last_good_one() {
+    quick(async {
+        let keyed = Keyed::start("k-12345678").await;
+        let path = file("broken", "k-12345678\n");
+        let client = keyed.builder().api_key_file(&path).build().unwrap();
+        call(&client).await.unwrap();
+        for broken in [
+            Some(""),
+            Some("\n"),
+            Some("two words"),
+            Some("k-1234"),
+            None,
+        ] {
+            match broken {
+                Some(text) => fs::write(&path, text).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            std::thread::sleep(Duration::from_millis(1_050)); // the file is looked at again
+            call(&client)
+                .await
+                .unwrap_or_else(|e| panic!("{broken:?}: {e}"));
+            call(&client)
+                .await
+                .unwrap_or_else(|e| panic!("{broken:?}: {e}"));
+        }
+        let sent = keyed.sent();
+        let half = sent.iter().filter(|key| *key == "k-1234").count();
+        assert!(half <= 1, "half of a key was tried {half} times");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_fails_while_keys_rotate() {
+    let keyed = Arc::new(Keyed::start("k-0").await);
+    let path = file("rotating", "k-0\n");
+    let client = keyed.builder().api_key_file(&path).build().unwrap();
+    let done = Arc::new(AtomicUsize::new(0));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let (client, done) = (client.clone(), done.clone());
+        tasks.spawn(async move {
+            while done.load(Ordering::Relaxed) < 10 {
+                call(&client).await?;
+            }
+            Ok::<_, sigmamind::Error>(())
+        });
+    }
+    for number in 1..=10 {
+        let before = keyed.server.requests();
+        keyed
+            .server
+            .until("calls go on", |log| log.requests.len() > before + 640)
+            .await;
+        let key = format!("k-{number}");
+        keyed.turn_with(&key, || replace(&path, &format!("{key}\n")));
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+    for outcome in tasks.join_all().await {
+        outcome.unwrap();
+    }
+    let sent = keyed.sent();
+    for number in 0..=10 {
+        assert!(sent.contains(&format!("k-{number}")), "k-{number} was sent");
+    }
+}
+
+#[test]
+fn a_key_is_asked_for_before_each_attempt() {
+    quick(async {
+        let server = Server::start([Step::status(503), Step::status(401)]).await;
+        let keys = Mutex::new(VecDeque::from(["k-1", "k-2", "k-3", "k-4"]));
+        let client = server.client_with(|builder| {
+            builder.api_key_with(move || {
+                let key = keys.lock().unwrap().pop_front();
+                key.map(Secret::from).ok_or("the vault is sealed")
+            })
+        });
+        assert_eq!(call(&client).await.unwrap().attempts(), 3);
+        let log = server.log();
+        let keys: Vec<_> = log.requests.iter().map(|r| r.header("x-api-key")).collect();
+        // The third was asked for after the 401, to see whether it is another.
+        assert_eq!(keys, [Some("k-1"), Some("k-2"), Some("k-4")]);
+
+        let error = call(&client).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid input: the API key cannot be had: the vault is sealed"
+        );
+        assert!(error.is_invalid_input() && error.attempts() == 0);
+        assert_eq!(server.requests(), 3);
+    });
+}
+
+#[test]
+fn an_asked_key_that_is_none_fails_the_call() {
+    quick(async {
+        let server = Server::start([]).await;
+        let client = server.client_with(|builder| {
+            builder.api_key_with(|| Ok::<_, String>(Secret::from("secret key")))
+        });
+        let error = call(&client).await.unwrap_err();
+        assert!(error.is_invalid_input(), "{error}");
+        assert!(!error.to_string().contains("secret key"), "{error}");
+        assert_eq!(server.requests(), 0);
+    });
+}
+
+#[test]
+fn neither_the_key_nor_the_one_before_is_shown() {
+    quick(async {
+        let echo = "k-first-1 and k-second-2 are no keys of ours";
+        let server = Server::answering(move |_| Step::answer(401, &[], echo)).await;
+        let path = file("shown", "k-first-1\n");
+        let client = server.client_with(|builder| builder.api_key_file(&path));
+        replace(&path, "k-second-2\n");
+        let error = call(&client).await.unwrap_err();
+        assert_eq!(error.attempts(), 2);
+        assert_eq!(
+            error.message(),
+            Some("[hidden] and [hidden] are no keys of ours")
+        );
+        let texts = format!("{error} {error:?} {:?} {client:?}", causes(&error));
+        assert!(
+            !texts.contains("k-first") && !texts.contains("k-second"),
+            "{texts}"
+        );
+    });
+}
