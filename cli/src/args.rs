@@ -119,7 +119,12 @@ fn apply(columns: &Columns) -> Command {
                 .help("Set this on every number of the file"),
         )
         .arg(null(columns))
-        .args(columns.iter().filter(|column| column.secret).flat_map(secret))
+        .args(
+            columns
+                .iter()
+                .filter(|column| column.secret)
+                .flat_map(secret),
+        )
         .arg(
             path("journal", "FILE")
                 .long("journal")
@@ -142,7 +147,12 @@ fn resume(columns: &Columns) -> Command {
                 .required(true)
                 .help("The journal of the job: FILE.journal.jsonl"),
         )
-        .args(columns.iter().filter(|column| column.secret).flat_map(secret));
+        .args(
+            columns
+                .iter()
+                .filter(|column| column.secret)
+                .flat_map(secret),
+        );
     connection(sending(command))
 }
 
@@ -154,7 +164,11 @@ fn rollback() -> Command {
              No documented operation reads a number, so what was there before must come from \
              elsewhere: an export (CSV or JSON lines), or the journal of an earlier job.",
         )
-        .arg(path("journal", "JOURNAL").required(true).help("The journal of the job to set back"))
+        .arg(
+            path("journal", "JOURNAL")
+                .required(true)
+                .help("The journal of the job to set back"),
+        )
         .arg(
             path("before", "FILE")
                 .long("before")
@@ -177,8 +191,7 @@ fn fake() -> Vec<Command> {
         .about("Run a server that plays the documented API on this machine, to rehearse a job")
         .long_about(
             "Run a server that plays the documented API on this machine, to rehearse a job.\n\n\
-             It prints the two variables that point this program at it, and runs until Ctrl-C or \
-             the end of its standard input.",
+             It prints the two variables that point this program at it, and runs until Ctrl-C.",
         )
         .arg(path("file", "FILE").help("Its numbers: any file that `apply` takes"))
         .arg(
@@ -306,7 +319,9 @@ fn null(columns: &Columns) -> Arg {
         .value_name("PROPERTY")
         .action(ArgAction::Append)
         .hide(nullable.is_empty())
-        .help(format!("Set this to null, which the document allows for {names}"))
+        .help(format!(
+            "Set this to null, which the document allows for {names}"
+        ))
 }
 
 /// A secret comes from a file or the environment; as an argument it is refused in so many words.

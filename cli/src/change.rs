@@ -100,7 +100,10 @@ pub fn update(change: &Change) -> std::result::Result<PhoneNumberUpdate, String>
     serde_json::from_value(Value::Object(change.clone())).map_err(|error| {
         let text = error.to_string();
         if text.starts_with("missing field") {
-            format!("a {}", text.replacen("missing field", "value is needed for", 1))
+            format!(
+                "a {}",
+                text.replacen("missing field", "value is needed for", 1)
+            )
         } else {
             "a value is not what the document describes".into()
         }

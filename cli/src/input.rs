@@ -88,19 +88,24 @@ fn problem<T>(line: usize, column: usize, text: impl Into<String>) -> Checked<T>
 impl Input {
     /// Reads the file, and as much of it as says what its rows are.
     pub fn read(path: &Path, columns: &Columns) -> Result<Self> {
-        let mut bytes = Vec::new();
-        if path == Path::new("-") {
-            io::stdin().read_to_end(&mut bytes)
+        let bytes = if path == Path::new("-") {
+            let mut bytes = Vec::new();
+            io::stdin().read_to_end(&mut bytes).map(|_| bytes)
         } else {
-            fs::read(path).map(|read| bytes = read)
-        }
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+            fs::read(path)
+        };
+        let cannot = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+        let bytes = bytes.map_err(cannot)?;
         let name = match path.to_str() {
             Some("-") => "standard input".to_owned(),
             _ => path.display().to_string(),
         };
         let sha256 = digest::digest(&digest::SHA256, &bytes);
-        let sha256 = sha256.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = sha256
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let fail = |problem: Problem| Failure::usage(list(&name, &[problem], 1));
         let text = utf8(bytes).map_err(fail)?;
         let (form, start, first) = form(&text, columns).map_err(fail)?;
@@ -179,7 +184,10 @@ impl Input {
             return Err(Failure::usage(list(&self.name, &problems, wrong)));
         }
         if rows.is_empty() {
-            return Err(Failure::usage(format!("{} has no numbers in it", self.name)));
+            return Err(Failure::usage(format!(
+                "{} has no numbers in it",
+                self.name
+            )));
         }
         Ok(rows)
     }
@@ -211,7 +219,9 @@ impl Input {
             }
             return Ok(());
         };
-        let mut out = csv::WriterBuilder::new().delimiter(*delimiter).from_writer(out);
+        let mut out = csv::WriterBuilder::new()
+            .delimiter(*delimiter)
+            .from_writer(out);
         out.write_record(header)?;
         for row in rows {
             let Ok(Record::Csv(record)) = self.record(&row.span, row.line) else {
@@ -270,7 +280,11 @@ fn utf8(bytes: Vec<u8>) -> Checked<String> {
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
         let start = good.iter().rposition(|byte| *byte == b'\n');
         let column = good.len() - start.map_or(0, |index| index + 1) + 1;
-        problem(line, column, "this is not UTF-8; save the file as \"CSV UTF-8\"")
+        problem(
+            line,
+            column,
+            "this is not UTF-8; save the file as \"CSV UTF-8\"",
+        )
     })
 }
 
@@ -290,7 +304,11 @@ fn form(text: &str, columns: &Columns) -> Checked<(Form, usize, usize)> {
         }
         if trimmed.starts_with(|c: char| c == '+' || c.is_ascii_digit()) {
             return if trimmed.contains([',', ';', '\t']) {
-                problem(line, 1, format!("there is no header; name the columns: {NUMBER}, …"))
+                problem(
+                    line,
+                    1,
+                    format!("there is no header; name the columns: {NUMBER}, …"),
+                )
             } else {
                 Ok((Form::Numbers, at, line))
             };
@@ -329,7 +347,11 @@ fn header(text: &str, columns: &Columns, line: usize) -> Checked<(Form, usize)> 
         };
         if fields.contains(&field) {
             let word = printable(word);
-            return problem(line, index + 1, format!("the column `{word}` is there twice"));
+            return problem(
+                line,
+                index + 1,
+                format!("the column `{word}` is there twice"),
+            );
         }
         fields.push(field);
     }
@@ -456,12 +478,16 @@ impl Input {
             // What is wrong is said of the property that is named first.
             let named = text.split('`').nth(1).unwrap_or_default();
             let named = named.split('.').next().unwrap_or_default();
-            let place = places.iter().find(|(index, _)| columns.get(*index).name == named);
+            let place = places
+                .iter()
+                .find(|(index, _)| columns.get(*index).name == named);
             let column = place.map_or(column, |(_, column)| *column);
             Problem { line, column, text }
         };
         if change.is_empty() {
-            return Err(at("the row sets nothing; give a value or take it out".into()));
+            return Err(at(
+                "the row sets nothing; give a value or take it out".into()
+            ));
         }
         let update = change::update(&change).map_err(at)?;
         let checked = client.update_phone_number(&number, &update).check();
@@ -469,7 +495,10 @@ impl Input {
         Ok((Row { number, span, line }, change))
     }
 
-    #[expect(clippy::type_complexity, reason = "it is taken apart where it is called")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "it is taken apart where it is called"
+    )]
     fn read_row(
         &self,
         columns: &Columns,
@@ -493,7 +522,11 @@ impl Input {
         let mut change = common.clone();
         let mut places = Vec::new();
         for cell in cells {
-            let at = |text: String| Problem { line, column: cell.column, text };
+            let at = |text: String| Problem {
+                line,
+                column: cell.column,
+                text,
+            };
             match cell.field {
                 Field::Number => number = Some((cell.column, number_of(&cell.given).map_err(at)?)),
                 Field::Property(index) => {
@@ -516,7 +549,11 @@ impl Input {
     }
 }
 
-fn csv_cells<'r>(record: &'r StringRecord, fields: &[Field], line: usize) -> Checked<Vec<Cell<'r>>> {
+fn csv_cells<'r>(
+    record: &'r StringRecord,
+    fields: &[Field],
+    line: usize,
+) -> Checked<Vec<Cell<'r>>> {
     if record.iter().all(|cell| cell.trim().is_empty()) {
         return problem(line, 1, "the row is empty; take it out");
     }
@@ -524,7 +561,11 @@ fn csv_cells<'r>(record: &'r StringRecord, fields: &[Field], line: usize) -> Che
         return problem(
             line,
             record.len().min(fields.len()) + 1,
-            format!("there are {} cells, and {} columns", record.len(), fields.len()),
+            format!(
+                "there are {} cells, and {} columns",
+                record.len(),
+                fields.len()
+            ),
         );
     }
     let cells = record.iter().zip(fields).enumerate();
@@ -550,7 +591,11 @@ fn json_cells<'t>(text: &'t str, columns: &Columns, line: usize) -> Checked<Vec<
             None => return problem(line, column, columns.unknown(&name)),
         };
         if cells.iter().any(|cell| cell.field == field) {
-            return problem(line, column, format!("`{}` is there twice", printable(&name)));
+            return problem(
+                line,
+                column,
+                format!("`{}` is there twice", printable(&name)),
+            );
         }
         let given = Given::Json(json);
         cells.push(Cell {
@@ -573,7 +618,10 @@ fn pairs(text: &str) -> serde_json::Result<Vec<(String, &RawValue)>> {
             f.write_str("an object")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+        fn visit_map<A: MapAccess<'de>>(
+            self,
+            mut map: A,
+        ) -> std::result::Result<Self::Value, A::Error> {
             let mut pairs = Vec::new();
             while let Some(pair) = map.next_entry()? {
                 pairs.push(pair);
@@ -590,7 +638,11 @@ fn pairs(text: &str) -> serde_json::Result<Vec<(String, &RawValue)>> {
 
 fn without_secrets(columns: &Columns, line: &str) -> String {
     let pairs = pairs(line).unwrap_or_default();
-    let secret = |name: &str| columns.find(name).is_some_and(|index| columns.get(index).secret);
+    let secret = |name: &str| {
+        columns
+            .find(name)
+            .is_some_and(|index| columns.get(index).secret)
+    };
     if !pairs.iter().any(|(name, _)| secret(name)) {
         return line.to_owned();
     }
@@ -604,7 +656,10 @@ fn without_secrets(columns: &Columns, line: &str) -> String {
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
 }
 
-fn value(column: &crate::schema::Column, given: &Given) -> std::result::Result<Option<Value>, String> {
+fn value(
+    column: &crate::schema::Column,
+    given: &Given,
+) -> std::result::Result<Option<Value>, String> {
     let value = match given {
         Given::Text("") => return Ok(None),
         Given::Text(text) => column.value(text)?,

@@ -1,14 +1,14 @@
 //! The client, and where its key comes from.
 
 use std::{
-    env, fs,
-    path::{Path, PathBuf},
+    env,
+    path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
 };
 
 use clap::ArgMatches;
-use sigmamind::{Client, ClientBuilder, Secret};
+use sigmamind::{Client, ClientBuilder};
 
 use crate::{
     failure::{Failure, Result},
@@ -16,7 +16,6 @@ use crate::{
 };
 
 /// How the API is reached.
-#[derive(Debug, Clone)]
 pub struct Connection {
     base_url: Option<String>,
     deadline: Option<Duration>,
@@ -24,7 +23,6 @@ pub struct Connection {
     key: Key,
 }
 
-#[derive(Debug, Clone)]
 enum Key {
     Environment,
     File(PathBuf),
@@ -38,11 +36,7 @@ impl Connection {
         Self {
             base_url: text("base-url").filter(|url| !url.is_empty()),
             deadline: matches.get_one("deadline").copied(),
-            rate: matches
-                .try_get_one("rate")
-                .ok()
-                .flatten()
-                .copied(),
+            rate: matches.try_get_one("rate").ok().flatten().copied(),
             key: match (file, text("api-key-command")) {
                 (_, Some(command)) => Key::Command(command),
                 (Some(file), None) => Key::File(file.clone()),
@@ -59,9 +53,18 @@ impl Connection {
 
     /// The client that sends.
     pub fn client(&self) -> Result<Client> {
-        let key = self.key.read()?;
-        let client = self.builder().api_key(key.expose()).build();
-        client.map_err(|error| Failure::key(reason(&error)))
+        let builder = self.builder();
+        let builder = match &self.key {
+            Key::Environment => builder.api_key(from_environment()?),
+            Key::File(file) => {
+                files::warn_if_open(file, "the API key");
+                builder.api_key_file(file)
+            }
+            Key::Command(command) => builder.api_key(from_command(command)?),
+        };
+        builder
+            .build()
+            .map_err(|error| Failure::key(reason(&error)))
     }
 
     /// Where the requests go, in words.
@@ -70,10 +73,8 @@ impl Connection {
     }
 
     fn builder(&self) -> ClientBuilder {
-        let builder = Client::builder().user_agent(concat!(
-            "sigmamind-cli/",
-            env!("CARGO_PKG_VERSION")
-        ));
+        let builder =
+            Client::builder().user_agent(concat!("sigmamind-cli/", env!("CARGO_PKG_VERSION")));
         let builder = match &self.base_url {
             Some(url) => builder.base_url(url),
             None => builder,
@@ -89,20 +90,9 @@ impl Connection {
     }
 }
 
-impl Key {
-    fn read(&self) -> Result<Secret> {
-        let text = match self {
-            Self::Environment => return from_environment(),
-            Self::File(file) => from_file(file)?,
-            Self::Command(command) => from_command(command)?,
-        };
-        Ok(text.trim_end_matches(['\r', '\n']).into())
-    }
-}
-
-fn from_environment() -> Result<Secret> {
+fn from_environment() -> Result<String> {
     match env::var("SIGMAMIND_API_KEY") {
-        Ok(key) if !key.is_empty() => Ok(key.into()),
+        Ok(key) if !key.is_empty() => Ok(key),
         _ => Err(Failure::key(
             "there is no API key; set SIGMAMIND_API_KEY, or use --api-key-file or \
              --api-key-command",
@@ -110,19 +100,12 @@ fn from_environment() -> Result<Secret> {
     }
 }
 
-fn from_file(file: &Path) -> Result<String> {
-    let text = fs::read_to_string(file).map_err(|error| {
-        Failure::key(format!(
-            "the API key cannot be read from {}: {error}",
-            file.display()
-        ))
-    })?;
-    files::warn_if_open(file, "the API key");
-    Ok(text)
-}
-
 fn from_command(command: &str) -> Result<String> {
-    let (shell, option) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
+    let (shell, option) = if cfg!(windows) {
+        ("cmd", "/C")
+    } else {
+        ("sh", "-c")
+    };
     let failed = |why: &str| Failure::key(format!("the command for the API key {why}"));
     let output = Command::new(shell)
         .args([option, command])
@@ -133,11 +116,15 @@ fn from_command(command: &str) -> Result<String> {
     if !output.status.success() {
         return Err(failed(&format!("failed: {}", output.status)));
     }
-    String::from_utf8(output.stdout).map_err(|_| failed("prints something other than text"))
+    let text = String::from_utf8(output.stdout);
+    let text = text.map_err(|_| failed("prints something other than text"))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// An error of the library's, for who reads a terminal.
 pub fn reason(error: &sigmamind::Error) -> String {
     let text = error.to_string();
-    text.strip_prefix("invalid input: ").unwrap_or(&text).to_owned()
+    text.strip_prefix("invalid input: ")
+        .unwrap_or(&text)
+        .to_owned()
 }

@@ -339,7 +339,11 @@ fn has_secret(root: &Value, schema: &Value, depth: usize) -> bool {
         .strip_prefix('#')
         .and_then(|place| root.pointer(place));
     let listed = ["anyOf", "oneOf", "allOf"].map(|key| schema[key].as_array());
-    let parts = [schema.get("items"), schema.get("additionalProperties"), target];
+    let parts = [
+        schema.get("items"),
+        schema.get("additionalProperties"),
+        target,
+    ];
     let properties = schema["properties"].as_object();
     schema["format"] == "password"
         || listed
