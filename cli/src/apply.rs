@@ -77,6 +77,11 @@ pub fn apply(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     let to = change::of_all(matches, columns)?;
     let secrets = change::secrets(matches, columns)?;
     let common = together(&to, &secrets)?;
+    let path = matches.get_one::<PathBuf>("journal").cloned();
+    let path = path.unwrap_or_else(|| journal::path_of(file));
+    if !matches.get_flag("dry-run") {
+        journal::is_free(&path)?;
+    }
     let input = Input::read(file, columns)?;
     let mut plan = Plan::default();
     let rows = input.check(columns, &common, &connection.checking()?, |row, change| {
@@ -88,9 +93,6 @@ pub fn apply(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
         return Ok(Exit::Done);
     }
 
-    let path = matches.get_one::<PathBuf>("journal").cloned();
-    let path = path.unwrap_or_else(|| journal::path_of(file));
-    journal::is_free(&path)?;
     let client = connection.client()?;
     let question = match options.canary {
         Some(canary) => format!("Send the first {}?", canary.min(rows.len())),

@@ -274,6 +274,7 @@ fn connection(command: Command) -> Command {
             path("api-key-file", "FILE")
                 .long("api-key-file")
                 .env("SIGMAMIND_API_KEY_FILE")
+                .hide_env_values(true)
                 .conflicts_with("api-key-command")
                 .help("The file with the API key [default: the key is in SIGMAMIND_API_KEY]"),
         )
@@ -289,6 +290,7 @@ fn connection(command: Command) -> Command {
                 .long("base-url")
                 .value_name("URL")
                 .env("SIGMAMIND_BASE_URL")
+                .hide_env_values(true)
                 .help("Where the API is [default: the document's server]"),
         )
         .arg(

@@ -22,6 +22,7 @@ use crate::{
     failure::{Failure, Result},
     files,
     schema::{Columns, NUMBER, is_number, printable},
+    screen::count,
 };
 
 /// A file, before its rows are looked at.
@@ -150,6 +151,12 @@ impl Input {
                 }
             }
         }
+        if common.is_empty() && self.has_numbers_alone() {
+            return Err(Failure::usage(format!(
+                "{} has numbers alone; say with --to PROPERTY=VALUE what is to be set",
+                self.name
+            )));
+        }
         let (mut rows, mut problems, mut wrong) = (Vec::new(), Vec::new(), 0);
         let mut seen = HashMap::new();
         let mut found = |problem: Problem| {
@@ -244,6 +251,14 @@ impl Input {
         }
     }
 
+    fn has_numbers_alone(&self) -> bool {
+        match &self.form {
+            Form::Csv(_, fields, _) => fields.len() == 1,
+            Form::JsonLines => false,
+            Form::Numbers => true,
+        }
+    }
+
     fn column_of_number(&self) -> usize {
         match &self.form {
             Form::Csv(_, fields, _) => {
@@ -261,6 +276,12 @@ const SHOWN: usize = 20;
 fn list(file: &str, problems: &[Problem], all: usize) -> String {
     let lines = problems.iter().map(|problem| format!("{file}:{problem}"));
     let mut lines: Vec<_> = lines.collect();
+    if all > 1 {
+        lines.insert(
+            0,
+            format!("{file} has {all} mistakes, and nothing was sent:"),
+        );
+    }
     if all > problems.len() {
         lines.push(format!("and {} more like these", all - problems.len()));
     }
@@ -325,9 +346,9 @@ fn form(text: &str, columns: &Columns) -> Checked<(Form, usize, usize)> {
 /// The header of a CSV, and its length.
 fn header(text: &str, columns: &Columns, line: usize) -> Checked<(Form, usize)> {
     let first = text.lines().next().unwrap_or_default();
-    let count = |separator: &u8| first.bytes().filter(|byte| byte == separator).count();
+    let separators = |separator: &u8| first.bytes().filter(|byte| byte == separator).count();
     // The last of several maxima is taken.
-    let delimiter = [b'\t', b';', b','].into_iter().max_by_key(count);
+    let delimiter = [b'\t', b';', b','].into_iter().max_by_key(separators);
     let delimiter = delimiter.unwrap_or(b',');
     let mut reader = reader(text, delimiter);
     let mut header = StringRecord::new();
@@ -562,9 +583,10 @@ fn csv_cells<'r>(
             line,
             record.len().min(fields.len()) + 1,
             format!(
-                "there are {} cells, and {} columns",
-                record.len(),
-                fields.len()
+                "there {} {}, and {}",
+                if record.len() == 1 { "is" } else { "are" },
+                count(record.len(), "cell"),
+                count(fields.len(), "column"),
             ),
         );
     }

@@ -45,17 +45,11 @@ impl Plan {
         let rows = columns.iter().zip(&self.columns);
         let rows = rows.filter(|(_, (set, null))| set + null > 0);
         let rows = rows.map(|(column, (set, null))| {
-            let set = if *set > 0 {
-                format!("set on {set}")
-            } else {
-                String::new()
-            };
-            let null = if *null > 0 {
-                format!("null on {null}")
-            } else {
-                String::new()
-            };
-            [format!(" {}", column.name), set, null]
+            let parts = [("set on", set), ("null on", null)];
+            let parts = parts.iter().filter(|(_, numbers)| **numbers > 0);
+            let parts = parts.map(|(words, numbers)| format!("{words} {numbers}"));
+            let parts: Vec<_> = parts.collect();
+            [format!("  {}", column.name), parts.join(", ")]
         });
         let table = table(&[], rows);
         let samples = self.samples.join("\n");

@@ -68,13 +68,18 @@ where
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(header.iter().copied());
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !header.is_empty() {
+        table.set_header(header.iter().copied());
+    }
     if let Some(width) = width() {
         table.set_width(width);
     }
     for row in rows {
         table.add_row(row.into_iter().map(|cell| printable(&cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
     let lines: Vec<_> = table
         .lines()
