@@ -1,103 +1,82 @@
-//! Generates the client from the `OpenAPI` document into `OUT_DIR`.
-//!
-//! Data goes one way: the file is read, checked and prepared ([`document`]),
-//! handed to progenitor, and what that writes is finished ([`finish`]).
+//! Generates the client from the `OpenAPI` document into `OUT_DIR`: files and cargo lines; the
+//! work is done in [`build`].
 
-#[path = "build/document.rs"]
-mod document;
-#[path = "build/failure.rs"]
-mod failure;
-#[path = "build/finish.rs"]
-mod finish;
-#[cfg(feature = "mock")]
-#[path = "build/mock.rs"]
-mod mock;
-#[path = "build/schema.rs"]
-mod schema;
+#[path = "build/mod.rs"]
+mod build;
 
 use std::{
-    env, fs,
-    panic::UnwindSafe,
+    env, fs, panic,
     path::{Path, PathBuf},
 };
 
-use proc_macro2::TokenStream;
-use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceStyle};
-
-use document::Document;
-use failure::{Failure, quietly};
+use build::{Failure, Generated, Sources};
 
 /// Names another document to generate from.
 const VARIABLE: &str = "SIGMAMIND_OPENAPI";
+/// The sources that name what the document must have.
+const SOURCES: [&str; 2] = ["src/client.rs", "src/lib.rs"];
 
 fn main() {
+    // What panics is told in one line, as the rest.
+    panic::set_hook(Box::new(|_| {}));
     println!("cargo::rerun-if-env-changed={VARIABLE}");
-    println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=build");
+    for source in ["build.rs", "build"].iter().chain(&SOURCES) {
+        println!("cargo::rerun-if-changed={source}");
+    }
     let file = match env::var_os(VARIABLE) {
         Some(file) if !file.is_empty() => PathBuf::from(file),
         _ => PathBuf::from("openapi.yaml"),
     };
-    println!("cargo::rerun-if-changed={}", file.display());
-    if let Err(failure) = generate(&file) {
-        failure.report(&file);
+    let name = file.display().to_string();
+    if !name.contains(char::is_control) {
+        println!("cargo::rerun-if-changed={name}");
+    }
+    match generate(&file, &name) {
+        Ok(left_out) => {
+            for (operation, failure) in left_out {
+                println!(
+                    "cargo::warning=the operation {operation} is left out: {}",
+                    failure.line(&name)
+                );
+            }
+        }
+        Err(failure) => println!("cargo::error={}", failure.line(&name)),
     }
 }
 
-fn generate(file: &Path) -> Result<(), Failure> {
-    let text = fs::read_to_string(file).map_err(|e| {
-        Failure::new(
-            "read the document",
-            e.to_string(),
-            "Check the path; a relative one starts at this crate's folder, so give SIGMAMIND_OPENAPI \
-             an absolute one, or set it in .cargo/config.toml with `relative = true`.",
-        )
-    })?;
-    let document = Document::parse(&text)?;
-    let tokens = run("generate the client", |generator| {
-        generator.generate_tokens(&document.openapi)
-    })?;
-    write("client.rs", &finish::finish(tokens, &document)?)?;
-    #[cfg(feature = "mock")]
-    {
-        let tokens = run("generate the mock", |generator| {
-            generator.httpmock(&document.openapi, "crate::generated")
-        })?;
-        write("mock.rs", &mock::finish(tokens, &document)?)?;
+fn generate(file: &Path, name: &str) -> Result<Vec<(String, Failure)>, Failure> {
+    const READ: &str = "read the document";
+    if name.contains(char::is_control) {
+        let remedy = "Give the document a name without line breaks.";
+        return Err(Failure::new(
+            READ,
+            "its name has a control character",
+            remedy,
+        ));
     }
-    Ok(())
-}
-
-fn run(
-    step: &'static str,
-    work: impl FnOnce(&mut Generator) -> Result<TokenStream, progenitor::Error> + UnwindSafe,
-) -> Result<TokenStream, Failure> {
-    quietly(|| {
-        work(&mut Generator::new(
-            GenerationSettings::new()
-                .with_interface(InterfaceStyle::Positional)
-                .with_hooks(HooksMode::Expected)
-                .with_crate("sigmamind", CrateVers::Any, None)
-                .with_inner_type(quote::quote!(crate::request::Describe)),
-        ))
-    })
-    .and_then(|generated| generated.map_err(|e| e.to_string()))
-    .map_err(|e| {
-        Failure::new(
-            step,
-            e,
-            "Simplify what the reason names; the generator does not support it.",
-        )
-    })
-}
-
-fn write(name: &str, code: &str) -> Result<(), Failure> {
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join(name);
+    let read = |file: &Path| {
+        fs::read_to_string(file).map_err(|e| {
+            Failure::new(
+                READ,
+                e.to_string(),
+                "Check the path; a relative one starts at this crate's folder, so give SIGMAMIND_OPENAPI \
+                 an absolute one, or set it in .cargo/config.toml with `relative = true`.",
+            )
+        })
+    };
+    let text = read(file)?;
+    let [client, lib] = SOURCES.map(|source| read(Path::new(source)));
+    let (client, lib) = (client?, lib?);
+    let base = file.file_name().unwrap_or_default().to_string_lossy();
+    let sources = Sources {
+        client: &client,
+        lib: &lib,
+    };
+    let Generated { code, left_out } = build::generate(&base, &text, &sources)?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("client.rs");
     fs::write(&out, code).map_err(|e| {
-        Failure::new(
-            "write the generated code",
-            e.to_string(),
-            "Check that the target folder has room and is writable.",
-        )
-    })
+        let remedy = "Check that the target folder has room and is writable.";
+        Failure::new("write the generated code", e.to_string(), remedy)
+    })?;
+    Ok(left_out)
 }

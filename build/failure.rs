@@ -1,54 +1,51 @@
 //! Why the build stops.
 
-use std::{
-    panic::{self, UnwindSafe},
-    path::Path,
-};
-
-/// The step that failed, the reason, and what to do about it.
+/// The step that failed, the reason, the place in the document, and what to do about it.
+#[derive(Debug, Clone)]
 pub struct Failure {
     step: &'static str,
     reason: String,
-    remedy: &'static str,
+    /// A JSON pointer; nothing if it is the whole document.
+    place: String,
+    remedy: String,
 }
 
 impl Failure {
-    pub fn new(step: &'static str, reason: impl Into<String>, remedy: &'static str) -> Self {
+    pub fn new(step: &'static str, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             step,
             reason: reason.into(),
-            remedy,
+            place: String::new(),
+            remedy: remedy.into(),
         }
     }
 
-    /// Tells cargo, in one line: a directive has no more.
-    pub fn report(&self, file: &Path) {
+    pub fn at(self, place: impl Into<String>) -> Self {
+        let place = place.into();
+        Self { place, ..self }
+    }
+
+    /// One line, since a directive for cargo has no more.
+    pub fn line(&self, file: &str) -> String {
         let Self {
             step,
             reason,
+            place,
             remedy,
         } = self;
-        let mut reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        // The generator may print a whole syntax tree.
-        if let Some((end, _)) = reason.char_indices().nth(300) {
-            reason.replace_range(end.., "…");
-        }
-        let file = file.display();
-        println!("cargo::error={file}: cannot {step}: {reason}. {remedy}");
+        let at = if place.is_empty() { "" } else { " at " };
+        let (file, reason) = (short(file, 300), short(reason, 300));
+        let (place, remedy) = (short(place, 300), short(remedy, 500));
+        format!("{file}: cannot {step}: {reason}{at}{place}. {remedy}")
     }
 }
 
-/// Runs the generator, which panics on some documents, and returns the panic's message.
-pub fn quietly<T>(work: impl FnOnce() -> T + UnwindSafe) -> Result<T, String> {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let result = panic::catch_unwind(work);
-    panic::set_hook(hook);
-    result.map_err(|payload| {
-        payload
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
-            .unwrap_or_else(|| "the generator panicked".into())
-    })
+/// On one line, and of at most so many characters: the generator may print a whole syntax tree.
+pub fn short(text: &str, most: usize) -> String {
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.retain(|c| !c.is_control());
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.replace_range(end.., "…");
+    }
+    text
 }

@@ -1,285 +1,824 @@
-//! Rewrites the schemas for the generator.
+//! Reads the schemas. Objects and enums get names; everything else is described where it is used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use heck::ToUpperCamelCase;
-use serde_json::{Map, Value, json};
+use super::{
+    failure::Failure,
+    names,
+    node::{CHECK, Node},
+    read::description,
+};
 
-use crate::document::{LOGGABLE, entries, resolve};
+/// A schema, as far as it matters.
+#[derive(Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a keyword")]
+pub struct Schema {
+    /// Where it is in the document.
+    pub at: String,
+    pub kind: Kind,
+    pub nullable: bool,
+    pub read_only: bool,
+    pub write_only: bool,
+    pub loggable: bool,
+    pub deprecated: bool,
+    pub description: Option<String>,
+    /// The parameter of the path that the property repeats.
+    pub repeats: Option<String>,
+    pub limits: Vec<Limit>,
+}
 
-/// Which way a schema travels.
+#[derive(Clone, PartialEq)]
+pub enum Kind {
+    Any,
+    Boolean,
+    /// With its Rust type.
+    Integer(&'static str),
+    Number(&'static str),
+    Text(Text),
+    List(Box<Schema>),
+    Map(Box<Schema>),
+    /// Variants, and what they are in JSON.
+    Enum(Vec<(String, String)>),
+    /// Scalars of different JSON types: variants, and their Rust types.
+    OneOf(Vec<(&'static str, &'static str)>),
+    Object(Object),
+    /// An object, an enum or a choice, by the name of its type.
+    Reference(String),
+}
+
 #[derive(Clone, Copy, PartialEq)]
-pub enum Way {
-    Request,
-    Response,
-    Both,
+pub enum Text {
+    Plain,
+    Password,
+    E164,
 }
 
-/// The rewriting of one document's schemas.
-pub struct Schemas<'a> {
-    original: &'a Value,
-    /// Schemas that had no name of their own and need one.
-    hoisted: Map<String, Value>,
-    /// The places that must become a type of this crate, by its name.
-    pub expected: BTreeMap<&'static str, BTreeSet<String>>,
-    /// The places where a string is limited to listed values.
-    pub enums: BTreeSet<String>,
+#[derive(Clone, PartialEq)]
+pub struct Object {
+    /// In the document's order.
+    pub properties: Vec<(String, Schema)>,
+    pub required: BTreeSet<String>,
+    pub others: Others,
 }
 
-impl<'a> Schemas<'a> {
-    pub fn new(original: &'a Value) -> Self {
+/// What holds for properties that are not declared.
+#[derive(Clone, PartialEq)]
+pub enum Others {
+    Anything,
+    Nothing,
+    Are(Box<Schema>),
+}
+
+/// A keyword that narrows a schema; `exclusiveMinimum` and its like carry the number.
+#[derive(Clone, PartialEq)]
+pub struct Limit {
+    pub keyword: &'static str,
+    pub bound: Bound,
+}
+
+#[derive(Clone, PartialEq)]
+pub enum Bound {
+    Flag,
+    Count(u64),
+    /// Its digits.
+    Number(String),
+    Text(String),
+    Texts(Vec<String>),
+    Numbers(Vec<String>),
+}
+
+/// Where a schema is and how it is described does not matter for what it allows.
+impl PartialEq for Schema {
+    fn eq(&self, other: &Self) -> bool {
+        let flags = |s: &Self| (s.nullable, s.read_only, s.write_only, s.loggable);
+        self.kind == other.kind && flags(self) == flags(other) && self.limits == other.limits
+    }
+}
+
+impl Schema {
+    /// What is the same everywhere, of this kind.
+    fn plain(kind: Kind, at: &str) -> Self {
         Self {
-            original,
-            hoisted: Map::new(),
-            expected: BTreeMap::new(),
-            enums: BTreeSet::new(),
+            at: at.to_owned(),
+            kind,
+            nullable: false,
+            read_only: false,
+            write_only: false,
+            loggable: false,
+            deprecated: false,
+            description: None,
+            repeats: None,
+            limits: Vec::new(),
         }
     }
 
-    pub fn components(&mut self, root: &mut Value) {
-        let (mut sent, mut received) = (BTreeSet::new(), BTreeSet::new());
-        let paths = self.original["paths"].as_object();
-        for operation in paths
+    fn is_named(&self) -> bool {
+        matches!(self.kind, Kind::Object(_) | Kind::Enum(_) | Kind::OneOf(_))
+    }
+
+    /// The schemas that this one is made of.
+    pub fn parts(&self) -> Vec<&Self> {
+        match &self.kind {
+            Kind::List(inner) | Kind::Map(inner) => vec![inner],
+            Kind::Object(object) => {
+                let others = match &object.others {
+                    Others::Are(schema) => Some(&**schema),
+                    Others::Anything | Others::Nothing => None,
+                };
+                let properties = object.properties.iter().map(|(_, schema)| schema);
+                properties.chain(others).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The names of the types that lead on from a schema.
+pub fn reach(schemas: &BTreeMap<String, Schema>, schema: &Schema, names: &mut BTreeSet<String>) {
+    match &schema.kind {
+        Kind::Reference(name) if names.insert(name.clone()) => {
+            reach(schemas, &schemas[name], names);
+        }
+        _ => schema
+            .parts()
             .into_iter()
-            .flat_map(Map::values)
-            .filter_map(Value::as_object)
-            .flat_map(Map::values)
-        {
-            self.reach(&operation["requestBody"], &mut sent);
-            self.reach(&operation["responses"], &mut received);
-        }
-        for (name, schema) in entries(root.pointer_mut("/components/schemas")) {
-            let reference = format!("#/components/schemas/{name}");
-            let way = match (sent.contains(&reference), received.contains(&reference)) {
-                (true, true) => Way::Both,
-                (true, false) => Way::Request,
-                (false, _) => Way::Response,
+            .for_each(|part| reach(schemas, part, names)),
+    }
+}
+
+const ANNOTATIONS: &[&str] = &[
+    "title",
+    "description",
+    "default",
+    "example",
+    "examples",
+    "deprecated",
+    "externalDocs",
+    "xml",
+    "nullable",
+    "readOnly",
+    "writeOnly",
+    "x-loggable",
+    "x-repeats",
+];
+const TYPE: &[&str] = &["type", "format"];
+const TEXT: &[&str] = &["enum", "minLength", "maxLength", "pattern"];
+const NUMBER: &[&str] = &[
+    "enum",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+];
+const LIST: &[&str] = &["items", "minItems", "maxItems", "uniqueItems"];
+const OBJECT: &[&str] = &[
+    "properties",
+    "required",
+    "additionalProperties",
+    "minProperties",
+    "maxProperties",
+];
+/// Deeper than that no document is, and rustc gives up.
+const DEEPEST: usize = 40;
+
+/// All schemas of a document, read when they are needed.
+pub struct Schemas<'d> {
+    root: Node<'d>,
+    /// The components, by the names of their types.
+    components: BTreeMap<String, Node<'d>>,
+    known: BTreeMap<String, State>,
+    depth: usize,
+}
+
+enum State {
+    Open,
+    Read(Schema),
+    Refused(Failure),
+}
+
+impl<'d> Schemas<'d> {
+    pub fn new(root: Node<'d>) -> Result<Self, Failure> {
+        let mut components = BTreeMap::new();
+        let schemas = root
+            .get("components")
+            .and_then(|components| components.get("schemas"));
+        for (name, node) in schemas.map_or(Ok(Vec::new()), |schemas| schemas.entries())? {
+            let Some(type_name) = names::schema(&name) else {
+                return Err(node.refuse(format!("no type can be called `{name}`"), "Rename it."));
             };
-            self.schema(schema, way, name);
-            if let Some(map) = schema.as_object_mut() {
-                map.remove("nullable"); // where it is referred to, `properties` sees to it
+            let failure = node.refuse(
+                format!("two schemas become the type `{type_name}`"),
+                "Rename one of them.",
+            );
+            if components.insert(type_name, node).is_some() {
+                return Err(failure);
             }
         }
-        if !self.hoisted.is_empty() {
-            let schemas = &mut root["components"]["schemas"];
-            if schemas.is_null() {
-                *schemas = json!({});
-            }
-            if let Some(schemas) = schemas.as_object_mut() {
-                schemas.append(&mut self.hoisted);
-            }
+        Ok(Self {
+            root,
+            components,
+            known: BTreeMap::new(),
+            depth: 0,
+        })
+    }
+
+    /// Reads a schema where it is used, by `name` if it needs one.
+    pub fn used(&mut self, node: &Node<'d>, name: &str) -> Result<Schema, Failure> {
+        let name = names::schema(name)
+            .ok_or_else(|| node.refuse(format!("no type can be called `{name}`"), "Rename it."))?;
+        let schema = self.child(node, &name)?;
+        self.check(&schema, &mut BTreeSet::new())?;
+        Ok(schema)
+    }
+
+    /// What a reference leads to; anything else is itself.
+    pub fn target<'s>(&'s self, schema: &'s Schema) -> &'s Schema {
+        match &schema.kind {
+            Kind::Reference(name) => match &self.known[name] {
+                State::Read(schema) => schema,
+                State::Open | State::Refused(_) => schema,
+            },
+            _ => schema,
         }
     }
 
-    /// The references that `value` leads to.
-    fn reach(&self, value: &Value, names: &mut BTreeSet<String>) {
-        if let Some(reference) = value["$ref"].as_str()
-            && names.insert(reference.to_owned())
-        {
-            self.reach(resolve(self.original, value), names);
+    /// All that is understood; these types must be.
+    pub fn finish(mut self, types: &BTreeSet<String>) -> Result<BTreeMap<String, Schema>, Failure> {
+        for name in types {
+            if !self.components.contains_key(name) && !self.known.contains_key(name) {
+                let remedy =
+                    format!("Describe `{name}` under `components/schemas`; src/ exports it.");
+                return Err(self
+                    .root
+                    .refuse(format!("it has no schema `{name}`"), remedy));
+            }
         }
-        match value {
-            Value::Object(map) => map.values().for_each(|v| self.reach(v, names)),
-            Value::Array(items) => items.iter().for_each(|v| self.reach(v, names)),
-            _ => {}
+        for name in self.components.keys().cloned().collect::<Vec<_>>() {
+            let read = self
+                .component(&name)
+                .cloned()
+                .and_then(|schema| self.check(&schema, &mut BTreeSet::new()));
+            match read {
+                Err(failure) if types.contains(&name) => return Err(failure),
+                Err(failure) => drop(self.known.insert(name, State::Refused(failure))),
+                Ok(()) => {}
+            }
         }
+        let mut schemas = BTreeMap::new();
+        for (name, state) in &self.known {
+            if let State::Read(schema) = state
+                && (schema.is_named() || matches!(schema.kind, Kind::Reference(_)))
+                && self.check(schema, &mut BTreeSet::new()).is_ok()
+            {
+                schemas.insert(name.clone(), schema.clone());
+            }
+        }
+        Ok(schemas)
     }
 
-    /// Rewrites one schema, innermost first. `name` is what it would be called.
-    pub fn schema(&mut self, schema: &mut Value, way: Way, name: &str) {
-        self.merge(schema);
-        // A plain string by reference would become a type of its own, with no conversion from `&str`.
-        let target = resolve(self.original, schema);
-        if target["type"] == "string" && target["enum"].is_null() {
-            *schema = target.clone();
-        }
-        if schema["$ref"].is_string() {
-            return;
-        }
-        let loggable = schema["x-loggable"] == true;
-        let format = schema["format"].as_str().unwrap_or_default().to_owned();
-        let kind = schema["type"].as_str().unwrap_or_default().to_owned();
-        if let Some(map) = schema.as_object_mut() {
-            map.remove("default"); // would be sent on every call
-            if way != Way::Request && map.get("additionalProperties") == Some(&json!(false)) {
-                map.remove("additionalProperties"); // would refuse new properties
-            }
-            map.retain(|keyword, _| !is_limit(&kind, keyword));
-        }
-        if kind == "string" {
-            if !strings(&schema["enum"]).is_empty() {
-                self.enums.insert(name.to_owned());
-            }
-            match (&*format, way) {
-                ("password", _) => self.replace(schema, "Secret", name),
-                ("e164", Way::Request) => self.replace(schema, "E164", name),
-                ("e164", _) => self.replace(schema, "ReportedNumber", name),
-                _ => {}
-            }
-        }
-        self.properties(schema, way, name);
-        for inner in ["items", "additionalProperties"] {
-            if schema[inner].is_object() {
-                self.schema(&mut schema[inner], way, &format!("{name}Item"));
-            }
-        }
-        let enums = self.enums.clone();
-        for combination in ["oneOf", "anyOf"] {
-            let parts = schema.get_mut(combination).and_then(Value::as_array_mut);
-            for (number, part) in parts.into_iter().flatten().enumerate() {
-                self.schema(part, way, &format!("{name}Variant{number}"));
-            }
-        }
-        self.enums = enums; // one in an alternative may become the tag that tells it from others
-        if loggable {
-            let description = schema["description"].as_str().unwrap_or_default();
-            schema["description"] = format!("{LOGGABLE}{description}").into();
-        }
-    }
-
-    fn properties(&mut self, schema: &mut Value, way: Way, name: &str) {
-        let mut optional = BTreeSet::new();
-        let required: BTreeSet<_> = strings(&schema["required"]).into_iter().collect();
-        for (property, inner) in entries(schema.get_mut("properties")) {
-            let target = resolve(self.original, inner);
-            let one_way = target["readOnly"] == true && way != Way::Response
-                || target["writeOnly"] == true && way != Way::Request;
-            let nullable = self.is_nullable(inner);
-            if one_way || nullable && way == Way::Response || !required.contains(property) {
-                optional.insert(property.clone());
-            }
-            let inner_name = format!("{name}{}", property.to_upper_camel_case());
-            self.schema(inner, way, &inner_name);
-            if way == Way::Response {
-                continue;
-            }
-            if nullable {
-                self.nullable(inner, &inner_name);
-            } else if optional.contains(property) && is_collection(inner) {
-                inner["nullable"] = true.into(); // the generator would leave an empty one out
-            }
-        }
-        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-            required.retain(|name| !name.as_str().is_some_and(|name| optional.contains(name)));
-        }
-    }
-
-    /// Makes one schema of `allOf`: the generator's own merge loses our types.
-    fn merge(&self, schema: &mut Value) {
-        let Some(Value::Array(parts)) = schema.as_object_mut().and_then(|map| map.remove("allOf"))
-        else {
-            return;
-        };
-        if let [part] = &*parts
-            && part["$ref"].is_string()
-            && schema["properties"].is_null()
-        {
-            *schema = part.clone();
-            return;
-        }
-        for part in &parts {
-            let mut part = resolve(self.original, part).clone();
-            self.merge(&mut part);
-            for (keyword, value) in part.as_object().into_iter().flatten() {
-                match (schema.get_mut(keyword), value) {
-                    (Some(Value::Object(known)), Value::Object(more)) => known.extend(more.clone()),
-                    (Some(Value::Array(known)), Value::Array(more)) => known.extend(more.clone()),
-                    (Some(_), _) => {}
-                    (None, _) => schema[keyword] = value.clone(),
+    /// Every reference from here leads to an object or an enum that is understood.
+    fn check(&self, schema: &Schema, seen: &mut BTreeSet<String>) -> Result<(), Failure> {
+        match &schema.kind {
+            Kind::Reference(name) if seen.insert(name.clone()) => match &self.known[name] {
+                State::Read(target) if target.is_named() => self.check(target, seen)?,
+                State::Refused(failure) => return Err(failure.clone()),
+                State::Read(_) | State::Open => return Err(endless(&self.components[name])),
+            },
+            Kind::Object(object) => {
+                let is_described =
+                    |name: &&String| object.properties.iter().any(|(known, _)| known == *name);
+                if let Some(name) = object.required.iter().find(|name| !is_described(name)) {
+                    let reason = format!("`{name}` is required and not described");
+                    let remedy = "Describe it under `properties`.";
+                    return Err(Failure::new(CHECK, reason, remedy).at(&schema.at));
                 }
             }
+            _ => {}
+        }
+        schema
+            .parts()
+            .into_iter()
+            .try_for_each(|part| self.check(part, seen))
+    }
+
+    fn component(&mut self, name: &str) -> Result<&Schema, Failure> {
+        if !self.known.contains_key(name) {
+            self.known.insert(name.to_owned(), State::Open);
+            let node = self.components[name].clone();
+            let state = match self.schema(&node, name, false) {
+                Ok(schema) => State::Read(schema),
+                Err(failure) => State::Refused(failure),
+            };
+            self.known.insert(name.to_owned(), state);
+        }
+        match &self.known[name] {
+            State::Read(schema) => Ok(schema),
+            State::Refused(failure) => Err(failure.clone()),
+            State::Open => Err(endless(&self.components[name])),
         }
     }
 
-    fn is_nullable(&self, schema: &Value) -> bool {
-        let target = resolve(self.original, schema);
-        let parts = target["allOf"].as_array();
-        target["nullable"] == true
-            || parts.is_some_and(|parts| parts.iter().any(|part| self.is_nullable(part)))
-    }
-
-    /// Three states: the generator would make absent and null the same.
-    fn nullable(&mut self, schema: &mut Value, name: &str) {
-        let mut inner = schema.clone();
-        if let Some(map) = inner.as_object_mut() {
-            map.remove("nullable");
+    /// A schema inside another: what needs a name gets this one, and is referred to.
+    fn child(&mut self, node: &Node<'d>, name: &str) -> Result<Schema, Failure> {
+        let schema = self.schema(node, name, true)?;
+        if !schema.is_named() {
+            return Ok(schema);
         }
-        if let Some(values) = inner.get_mut("enum").and_then(Value::as_array_mut) {
-            values.retain(|value| !value.is_null());
+        if self.components.contains_key(name) || self.known.contains_key(name) {
+            return Err(node.refuse(
+                format!("two schemas become the type `{name}`"),
+                "Rename one of them.",
+            ));
         }
-        self.hoist(&mut inner, name);
-        *schema = match schema.get("description") {
-            Some(description) => json!({ "description": description }),
-            None => json!({}),
+        let reference = Schema {
+            kind: Kind::Reference(name.to_owned()),
+            limits: Vec::new(),
+            ..schema.clone()
         };
-        self.replace(schema, "Nullable", name);
-        schema["x-rust-type"]["parameters"] = json!([inner]);
+        self.known.insert(
+            name.to_owned(),
+            State::Read(Schema {
+                nullable: false,
+                ..schema
+            }),
+        );
+        Ok(reference)
     }
 
-    /// Gives a name to what cannot stand as a type's parameter without one.
-    fn hoist(&mut self, schema: &mut Value, name: &str) {
-        for inner in ["items", "additionalProperties"] {
-            if schema[inner].is_object() {
-                self.hoist(&mut schema[inner], &format!("{name}Item"));
+    /// `inside` another schema, so that it may refer to what contains it.
+    fn schema(&mut self, node: &Node<'d>, name: &str, inside: bool) -> Result<Schema, Failure> {
+        if self.depth == DEEPEST {
+            return Err(node.refuse("schemas are nested too deep", "Make it flatter."));
+        }
+        self.depth += 1;
+        let schema = self.any_schema(node, name, inside);
+        self.depth -= 1;
+        schema
+    }
+
+    fn any_schema(&mut self, node: &Node<'d>, name: &str, inside: bool) -> Result<Schema, Failure> {
+        if let Some(reference) = node.get("$ref") {
+            return self.reference(node, &reference, inside);
+        }
+        if node.get("allOf").is_some() {
+            return self.all_of(node, name, inside);
+        }
+        for keyword in ["oneOf", "anyOf"] {
+            if let Some(parts) = node.get(keyword) {
+                return self.one_of(node, keyword, &parts, name, inside);
             }
         }
-        if ["properties", "enum", "oneOf", "anyOf"]
+        let has = |keywords: &[&str]| keywords.iter().any(|keyword| node.get(keyword).is_some());
+        let kind = match node.get("type") {
+            Some(kind) => kind.text()?,
+            None if has(OBJECT) => "object",
+            None if has(LIST) => "array",
+            None if has(&["enum", "pattern", "minLength", "maxLength"]) => "string",
+            None => "",
+        };
+        let format = node.get("format").map(|format| format.text()).transpose()?;
+        if kind != "string" && matches!(format, Some("password" | "e164")) {
+            return Err(node.refuse(
+                format!("`format: {}` is of texts", format.unwrap_or_default()),
+                "Make it `type: string`.",
+            ));
+        }
+        let what = format!("a schema of type {kind}");
+        let only = |keywords| node.only(&what, &[TYPE, ANNOTATIONS, keywords]);
+        let kind = match kind {
+            "" => {
+                node.only("a schema without `type`", &[ANNOTATIONS])?;
+                Kind::Any
+            }
+            "boolean" => {
+                only(&[])?;
+                Kind::Boolean
+            }
+            "integer" => {
+                only(NUMBER)?;
+                Kind::Integer(if format == Some("int32") {
+                    "i32"
+                } else {
+                    "i64"
+                })
+            }
+            "number" => {
+                only(NUMBER)?;
+                Kind::Number(if format == Some("float") {
+                    "f32"
+                } else {
+                    "f64"
+                })
+            }
+            "string" => {
+                only(TEXT)?;
+                text(node, format)?
+            }
+            "array" => {
+                only(LIST)?;
+                Kind::List(
+                    self.child(&node.need("items")?, &format!("{name}Item"))?
+                        .into(),
+                )
+            }
+            "object" => {
+                only(OBJECT)?;
+                self.object(node, name)?
+            }
+            _ => {
+                return Err(node.refuse(
+                    format!("there is no type `{kind}`"),
+                    "Write it after the OpenAPI 3.0 specification.",
+                ));
+            }
+        };
+        let limits = limits(node, &kind)?;
+        annotated(node, kind, limits)
+    }
+
+    fn reference(
+        &mut self,
+        node: &Node<'d>,
+        reference: &Node<'d>,
+        inside: bool,
+    ) -> Result<Schema, Failure> {
+        node.only(
+            "a reference",
+            &[&[
+                "$ref",
+                "title",
+                "description",
+                "example",
+                "deprecated",
+                "externalDocs",
+            ]],
+        )?;
+        let target = reference.target(&self.root)?;
+        let Some((name, _)) = self
+            .components
             .iter()
-            .all(|key| schema[key].is_null())
-        {
-            return;
+            .find(|(_, node)| node.at == target.at)
+        else {
+            return Err(reference.refuse(
+                "the reference leads to no schema of its own",
+                "Put what it names under `components/schemas`.",
+            ));
+        };
+        let name = name.clone();
+        let to = |name: &str| Schema::plain(Kind::Reference(name.to_owned()), &node.at);
+        if inside && matches!(self.known.get(&name), Some(State::Open)) {
+            return Ok(to(&name)); // `check` sees whether it may be
         }
-        let mut name = name.to_owned();
-        while !self.original["components"]["schemas"][&name].is_null()
-            || self.hoisted.contains_key(&name)
+        let schema = self.component(&name)?;
+        Ok(if schema.is_named() {
+            to(&name)
+        } else {
+            schema.clone()
+        })
+    }
+
+    fn object(&mut self, node: &Node<'d>, name: &str) -> Result<Kind, Failure> {
+        let mut properties = Vec::new();
+        for (property, schema) in node
+            .get("properties")
+            .map_or(Ok(Vec::new()), |p| p.entries())?
         {
-            name.push_str("Value");
+            let Some(suffix) =
+                names::schema(&format!("x-{property}")).filter(|_| property.is_ascii())
+            else {
+                return Err(
+                    schema.refuse(format!("no field can be called `{property}`"), "Rename it.")
+                );
+            };
+            let schema = self.child(&schema, &format!("{name}{}", &suffix[1..]))?;
+            properties.push((property, schema));
         }
-        let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
-        self.hoisted
-            .insert(name, std::mem::replace(schema, reference));
+        let mut required = BTreeSet::new();
+        for item in node
+            .get("required")
+            .map_or(Ok(Vec::new()), |required| required.items())?
+        {
+            required.insert(item.text()?.to_owned());
+        }
+        let others = match node.get("additionalProperties") {
+            None => Others::Anything,
+            Some(others) => match others.flag() {
+                Ok(true) => Others::Anything,
+                Ok(false) => Others::Nothing,
+                Err(_) => {
+                    let schema = self.child(&others, &format!("{name}Value"))?;
+                    if schema.kind == Kind::Any {
+                        Others::Anything
+                    } else {
+                        Others::Are(schema.into())
+                    }
+                }
+            },
+        };
+        if !properties.is_empty() || !required.is_empty() {
+            return Ok(Kind::Object(Object {
+                properties,
+                required,
+                others,
+            }));
+        }
+        match others {
+            Others::Are(schema) => Ok(Kind::Map(schema)),
+            Others::Anything => Ok(Kind::Map(Schema::plain(Kind::Any, &node.at).into())),
+            Others::Nothing => {
+                Err(node.refuse("it allows no property at all", "Describe its properties."))
+            }
+        }
     }
 
-    fn replace(&mut self, schema: &mut Value, rust_type: &'static str, name: &str) {
-        self.expected
-            .entry(rust_type)
-            .or_default()
-            .insert(name.to_owned());
-        schema["x-rust-type"] = json!({
-            "crate": "sigmamind",
-            "version": "*",
-            "path": format!("sigmamind::types::{rust_type}"),
-        });
+    /// One part is another name for it; several are put together, if they are objects.
+    fn all_of(&mut self, node: &Node<'d>, name: &str, inside: bool) -> Result<Schema, Failure> {
+        let all_of = node.need("allOf")?;
+        let parts = all_of.items()?;
+        let own = OBJECT.iter().any(|keyword| node.get(keyword).is_some());
+        if let ([part], false) = (&*parts, own) {
+            node.only("an `allOf`", &[&["allOf", "type"], ANNOTATIONS])?;
+            let schema = self.schema(part, name, inside)?;
+            return again(node, schema);
+        }
+        node.only("an `allOf`", &[&["allOf", "type"], ANNOTATIONS, OBJECT])?;
+        if node.get("type").is_some_and(|kind| !kind.is("object")) {
+            return Err(node.refuse(
+                "only objects are put together by `allOf`",
+                "Make it `type: object`.",
+            ));
+        }
+        let mut whole = Object {
+            properties: Vec::new(),
+            required: BTreeSet::new(),
+            others: Others::Anything,
+        };
+        let mut all_limits = Vec::new();
+        let mut described = Vec::new();
+        for part in &parts {
+            let schema = self.schema(part, name, false)?;
+            described.push((part.clone(), self.target(&schema).clone()));
+        }
+        if own {
+            let kind = self.object(node, name)?;
+            let limits = limits(node, &kind)?;
+            described.push((node.clone(), annotated(node, kind, limits)?));
+        }
+        for (part, schema) in described {
+            let object = match schema.kind {
+                Kind::Object(object) => object,
+                Kind::Map(any) if any.kind == Kind::Any => continue, // says nothing
+                _ => {
+                    return Err(part.refuse(
+                        "only objects are put together by `allOf`",
+                        "Describe its properties in one place.",
+                    ));
+                }
+            };
+            if object.others != Others::Anything {
+                return Err(part.refuse(
+                    "`additionalProperties` of a part would hold for the others",
+                    "Take it out.",
+                ));
+            }
+            for (property, schema) in object.properties {
+                match whole
+                    .properties
+                    .iter()
+                    .find(|(known, _)| *known == property)
+                {
+                    None => whole.properties.push((property, schema)),
+                    Some((_, known)) if *known == schema => {}
+                    Some(_) => {
+                        return Err(part.refuse(
+                            format!("`{property}` is described twice and not alike"),
+                            "Describe it once.",
+                        ));
+                    }
+                }
+            }
+            whole.required.extend(object.required);
+            all_limits.extend(schema.limits);
+        }
+        annotated(node, Kind::Object(whole), all_limits)
+    }
+
+    /// One part is another name for it; several must be scalars of different types.
+    fn one_of(
+        &mut self,
+        node: &Node<'d>,
+        keyword: &str,
+        parts: &Node<'d>,
+        name: &str,
+        inside: bool,
+    ) -> Result<Schema, Failure> {
+        node.only(&format!("a `{keyword}`"), &[&[keyword], ANNOTATIONS])?;
+        let remedy = "Describe one, or scalars of different types without limits.";
+        let items = parts.items()?;
+        if let [part] = &*items {
+            let schema = self.schema(part, name, inside)?;
+            return again(node, schema);
+        }
+        let mut variants = Vec::new();
+        for part in &items {
+            let schema = self.schema(part, name, inside)?;
+            let variant = match schema.kind {
+                Kind::Text(Text::Plain) => ("String", "::std::string::String"),
+                Kind::Integer(kind) => ("Integer", kind),
+                Kind::Number(kind) => ("Number", kind),
+                Kind::Boolean => ("Boolean", "bool"),
+                _ => {
+                    return Err(part.refuse(
+                        format!("`{keyword}` of such values is not understood"),
+                        remedy,
+                    ));
+                }
+            };
+            if let Some(limit) = schema.limits.first() {
+                let keyword = limit.keyword;
+                return Err(part.refuse(
+                    format!("`{keyword}` holds for one alternative only and would not be checked"),
+                    "Take it out, and leave it to the server.",
+                ));
+            }
+            if schema.nullable || variants.iter().any(|(known, _)| *known == variant.0) {
+                return Err(part.refuse(
+                    format!("the alternatives of `{keyword}` cannot be told apart"),
+                    remedy,
+                ));
+            }
+            variants.push(variant);
+        }
+        variants.sort_by_key(|(name, _)| *name != "Integer"); // 1 is a number too
+        annotated(node, Kind::OneOf(variants), Vec::new())
     }
 }
 
-/// Whether a keyword narrows a type in a way that the generator would make a type of its own for.
-///
-/// The call checks what it says of a string ([`crate::document::Limit`]), the server the rest.
-fn is_limit(kind: &str, keyword: &str) -> bool {
-    match kind {
-        "string" => matches!(keyword, "minLength" | "maxLength" | "pattern" | "format"),
-        "integer" | "number" => matches!(
-            keyword,
-            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" | "enum"
-        ),
-        "boolean" => keyword == "enum",
-        "array" => matches!(keyword, "minItems" | "maxItems" | "uniqueItems"),
-        "object" => matches!(keyword, "minProperties" | "maxProperties"),
-        _ => false,
+fn endless(node: &Node) -> Failure {
+    node.refuse(
+        "the schema contains itself, and not by a property of an object",
+        "Let a property of an object refer to it.",
+    )
+}
+
+fn flag(node: &Node, keyword: &str) -> Result<bool, Failure> {
+    node.get(keyword).map_or(Ok(false), |node| node.flag())
+}
+
+fn annotated(node: &Node, kind: Kind, limits: Vec<Limit>) -> Result<Schema, Failure> {
+    let title = description(node, "title")?;
+    let repeats = node.get("x-repeats").map(|node| node.text()).transpose()?;
+    let schema = Schema {
+        at: node.at.clone(),
+        kind,
+        nullable: flag(node, "nullable")?,
+        read_only: flag(node, "readOnly")?,
+        write_only: flag(node, "writeOnly")?,
+        loggable: flag(node, "x-loggable")?,
+        deprecated: flag(node, "deprecated")?,
+        description: description(node, "description")?.or(title),
+        repeats: repeats.map(ToOwned::to_owned),
+        limits,
+    };
+    if schema.loggable && matches!(schema.kind, Kind::Text(Text::Password)) {
+        return Err(node.refuse("a password is `x-loggable`", "Take one of the two out."));
     }
+    Ok(schema)
 }
 
-fn is_collection(schema: &Value) -> bool {
-    schema["type"] == "array" || schema["type"] == "object" && schema["properties"].is_null()
+/// A schema under another name, with what is said of it there.
+fn again(node: &Node, schema: Schema) -> Result<Schema, Failure> {
+    let own = annotated(node, schema.kind, schema.limits)?;
+    Ok(Schema {
+        at: schema.at,
+        nullable: own.nullable || schema.nullable,
+        read_only: own.read_only || schema.read_only,
+        write_only: own.write_only || schema.write_only,
+        loggable: own.loggable || schema.loggable,
+        deprecated: own.deprecated || schema.deprecated,
+        description: own.description.or(schema.description),
+        repeats: own.repeats.or(schema.repeats),
+        ..own
+    })
 }
 
-/// The strings in a list.
-pub fn strings(value: &Value) -> Vec<String> {
-    value
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|v| v.as_str().map(ToOwned::to_owned))
-        .collect()
+/// A text of any kind.
+fn text(node: &Node, format: Option<&str>) -> Result<Kind, Failure> {
+    let kind = match format {
+        Some("password") => Text::Password,
+        Some("e164") => Text::E164,
+        _ => Text::Plain,
+    };
+    let Some(list) = node.get("enum") else {
+        return Ok(Kind::Text(kind));
+    };
+    if kind != Text::Plain {
+        return Err(list.refuse(
+            "a password or a phone number has no list of values",
+            "Take one of the two out.",
+        ));
+    }
+    let mut variants: Vec<(String, String)> = Vec::new();
+    for value in list.items()? {
+        if value.is_null() {
+            if !flag(node, "nullable")? {
+                return Err(value.refuse(
+                    "null is listed and not allowed",
+                    "Say `nullable: true`, or take it out.",
+                ));
+            }
+            continue;
+        }
+        let text = value.text()?;
+        let name =
+            names::variant(text).filter(|name| variants.iter().all(|(known, _)| known != name));
+        let Some(name) = name else {
+            return Err(value.refuse(
+                format!("no variant of its own can be called `{text}`"),
+                "Take the list out, and leave it to the server.",
+            ));
+        };
+        variants.push((name, text.to_owned()));
+    }
+    if variants.is_empty() {
+        return Err(list.refuse("no value is listed", "List some, or take it out."));
+    }
+    Ok(Kind::Enum(variants))
+}
+
+/// What narrows the schema, in a form that neither OpenAPI nor JSON Schema is needed to understand.
+fn limits(node: &Node, kind: &Kind) -> Result<Vec<Limit>, Failure> {
+    const COUNTS: [&str; 6] = [
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "minProperties",
+        "maxProperties",
+    ];
+    let mut limits = Vec::new();
+    let mut push = |keyword, bound| limits.push(Limit { keyword, bound });
+    for keyword in COUNTS {
+        if let Some(count) = node.get(keyword) {
+            push(keyword, Bound::Count(count.count()?));
+        }
+    }
+    for (keyword, exclusive) in [
+        ("minimum", "exclusiveMinimum"),
+        ("maximum", "exclusiveMaximum"),
+    ] {
+        let is_exclusive = flag(node, exclusive)?;
+        match node.get(keyword) {
+            Some(bound) => push(
+                if is_exclusive { exclusive } else { keyword },
+                Bound::Number(bound.number()?),
+            ),
+            None if is_exclusive => {
+                return Err(node.refuse(format!("`{exclusive}` has no `{keyword}`"), "Give both."));
+            }
+            None => {}
+        }
+    }
+    if let Some(divisor) = node.get("multipleOf") {
+        let number = divisor.number()?;
+        if number.starts_with('-') || number.trim_matches(['0', '.']).is_empty() {
+            return Err(divisor.refuse("it is not above 0", "Correct it."));
+        }
+        push("multipleOf", Bound::Number(number));
+    }
+    if flag(node, "uniqueItems")? {
+        push("uniqueItems", Bound::Flag);
+    }
+    if let Some(pattern) = node.get("pattern") {
+        let text = pattern.text()?;
+        if let Err(e) = regress::Regex::new(text) {
+            return Err(pattern.refuse(
+                format!("the pattern is invalid: {e}"),
+                "Write it as an ECMAScript regular expression.",
+            ));
+        }
+        if let Err(e) = regex_lite::Regex::new(text) {
+            return Err(pattern.refuse(
+                format!("the pattern cannot be checked in linear time: {e}"),
+                "Simplify it, or leave it to the server.",
+            ));
+        }
+        push("pattern", Bound::Text(text.to_owned()));
+    }
+    match (kind, node.get("enum")) {
+        (Kind::Enum(variants), _) => {
+            let values = variants.iter().map(|(_, value)| value.clone());
+            push("enum", Bound::Texts(values.collect()));
+        }
+        (_, Some(list)) => {
+            let mut values = Vec::new();
+            for value in list.items()?.into_iter().filter(|value| !value.is_null()) {
+                values.push(value.number()?);
+            }
+            push("enum", Bound::Numbers(values));
+        }
+        _ => {}
+    }
+    Ok(limits)
 }

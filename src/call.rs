@@ -15,7 +15,7 @@ use std::{
 use progenitor_client::ResponseValue;
 use reqwest::{
     Method, Url,
-    header::{HeaderMap, HeaderName, HeaderValue, LOCATION},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -34,7 +34,7 @@ use crate::{
     key::{Key, Source},
     message::{self, Hidden},
     operation::{Operation, UNDOCUMENTED},
-    pace::Pace,
+    pace::{Pace, Patience},
     request::Request,
     response::{Response, decode},
 };
@@ -176,9 +176,13 @@ impl<T> Call<T> {
         let shared = &account.shared;
         let request = Request::describe(shared.base(), &shared.http, describe);
         Self {
-            request: request.and_then(|request| {
+            request: request.and_then(|mut request| {
                 let path = shared.path(&request.url);
                 operation.check(path.unwrap_or_default(), request.body.as_deref())?;
+                if operation.content_type != "application/json" && request.body.is_some() {
+                    let declared = HeaderValue::from_static(operation.content_type);
+                    request.headers.insert(CONTENT_TYPE, declared);
+                }
                 Ok(request)
             }),
             operation,
@@ -320,7 +324,12 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         let deadline = after(self.options.deadline);
         let (mut last, mut retries, mut applied, mut rekeyed) = (None::<Error>, 0, false, false);
         for attempts in 1.. {
-            let turn = pace.turn(deadline, longest).await.map_err(|hold| {
+            let patience = Patience {
+                until: Some(deadline),
+                longest,
+                starved: self.options.deadline,
+            };
+            let turn = pace.turn(patience).await.map_err(|hold| {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
@@ -343,6 +352,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             if status.is_some_and(|status| status != 401) {
                 key.accepted(key_now.clone());
             }
+            let whole = matches!(ended, Ok(Ok(())));
             let error = match self.value(request, ended, limit, &exchange) {
                 Ok(value) => {
                     debug!(
@@ -359,7 +369,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                         attempts,
                     });
                 }
-                Err(error) => error.with(self.met(request, &mut exchange, &key_now)),
+                Err(error) => error.with(self.met(request, &mut exchange, whole, &key_now)),
             };
             let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_input();
             applied |= sent && !unseen;
@@ -374,7 +384,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
 
             let asked = error.retry_after();
             match (status, asked) {
-                (None, _) => drop(turn),
+                (None, _) => {}
                 (Some(429), _) => pace.refused(turn, asked),
                 (Some(503), Some(asked)) => pace.held(turn, asked),
                 (Some(_), _) => pace.granted(turn),
@@ -471,15 +481,24 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// What an error keeps of the answer.
-    fn met(&self, request: &Request, exchange: &mut Exchange, key: &HeaderValue) -> Met {
+    fn met(
+        &self,
+        request: &Request,
+        exchange: &mut Exchange,
+        whole: bool,
+        key: &HeaderValue,
+    ) -> Met {
         let hidden = self.hidden(request, key);
+        let whole = whole && exchange.body.len() < MAX_ERROR;
         let mut body = mem::take(&mut exchange.body);
         body.truncate(MAX_ERROR);
         let headers = mem::take(&mut exchange.headers);
         let refused = exchange.status.is_some_and(|status| !status.is_success());
         Met {
             status: exchange.status,
-            message: refused.then(|| message::message(&body, &hidden)).flatten(),
+            message: refused
+                .then(|| message::message(&body, whole, &hidden))
+                .flatten(),
             retry_after: retry_after(&headers),
             redirect: location_host(&headers, &self.account.shared.base_url)
                 .map(|host| message::blank(&host, &hidden)),
@@ -492,11 +511,18 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     fn hidden(&self, request: &Request, key: &HeaderValue) -> Hidden {
         let mut hidden = Hidden::default();
         for key in self.account.key.others().iter().chain([key]) {
-            hidden.key(key.to_str().unwrap_or_default());
+            hidden.secret(key.to_str().unwrap_or_default());
         }
-        if let Some(path) = self.account.shared.path(&request.url) {
-            for value in self.operation.path_values(path) {
-                hidden.value(&value);
+        let path = self.account.shared.path(&request.url).unwrap_or_default();
+        for value in self.operation.path_values(path) {
+            hidden.text(&value);
+        }
+        if self.operation.path.is_empty() {
+            // Of a path that is not documented, all that is no plain word.
+            let query = request.url.query().unwrap_or_default();
+            let parts = path.split('/').chain(query.split(['&', '=']));
+            for part in parts.filter(|part| part.contains(|c: char| c.is_ascii_digit())) {
+                hidden.text(part);
             }
         }
         let body = request.body.as_deref().unwrap_or_default();

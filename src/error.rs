@@ -148,10 +148,12 @@ impl Error {
         &self.0.met.body
     }
 
-    /// What the server says is wrong: from `message`, `error`, `error.message` or `errors[]` of a
-    /// JSON body, or a plain text; on one line, at most 500 characters.
+    /// What the server says is wrong: from `message`, `msg`, `error`, `errors`, `detail` or `title`
+    /// of a JSON body, or a plain text; on one line, at most 500 characters.
     ///
-    /// The key, the secrets that were sent and the phone number are blanked out.
+    /// Blanked are the key, the path's values and every string that was sent and that the document
+    /// does not say may be shown, whatever their case and separators. An echo that is encoded or
+    /// shortened is not found.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.0.met.message.as_deref()

@@ -38,9 +38,13 @@ pub use builder::ClientBuilder;
 pub use call::{Attempt, Call};
 pub use client::Client;
 pub use error::Error;
-pub use generated::models::{self, PhoneNumber, PhoneNumberUpdate, Provider};
+pub use generated::{
+    DOCUMENT,
+    models::{self, PhoneNumber, PhoneNumberUpdate, Provider},
+    operations,
+};
 pub use http;
-pub use operation::Operation;
+pub use operation::{Document, Operation};
 pub use reqwest;
 pub use response::Response;
 pub use types::{E164, InvalidE164, Nullable, ReportedNumber, Secret};

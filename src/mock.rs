@@ -74,27 +74,22 @@
 //! `SIGMAMIND_API_KEY` ([`Client::from_env`]), or with a base URL and a key in its settings.
 
 mod fake;
-mod generated;
 
 use std::{fmt, time::Duration};
 
 pub use fake::{FakeSigmaMind, Received};
-pub use generated::operations::{UpdatePhoneNumberThen, UpdatePhoneNumberWhen};
 pub use httpmock;
 
-use crate::{Client, PhoneNumberUpdate, generated::KEY_HEADER};
-use generated::MockServerExt as _;
+use crate::{
+    Client, E164, PhoneNumber, PhoneNumberUpdate,
+    generated::{KEY_HEADER, operations},
+    operation::Operation,
+};
+
+const OPERATION: &Operation = &operations::UPDATE_PHONE_NUMBER;
 
 /// The key that both servers know; it opens nothing.
 const KEY: &str = "key-of-the-mock";
-
-/// What the fake must know of an operation; build.rs writes a constant for each.
-struct Facts {
-    /// The JSON Schema of the request body.
-    request: &'static str,
-    /// Where the properties of the request are in the response, if they are there.
-    returned: &'static [(&'static str, &'static str)],
-}
 
 /// A client for a server on this machine, which is past any proxy.
 fn client(url: &str) -> Client {
@@ -132,7 +127,11 @@ impl MockSigmaMind {
         &self,
         expect: impl FnOnce(UpdatePhoneNumberWhen, UpdatePhoneNumberThen),
     ) -> httpmock::Mock<'_> {
-        self.0.update_phone_number(expect)
+        self.0.mock(|when, then| {
+            let when = when.method(OPERATION.method);
+            let when = when.is_true(|request| OPERATION.check(request.uri().path(), None).is_ok());
+            expect(UpdatePhoneNumberWhen(when), UpdatePhoneNumberThen(then));
+        })
     }
 
     /// A client with this server's URL and key, and else the default settings.
@@ -173,12 +172,34 @@ impl fmt::Debug for MockSigmaMind {
 }
 
 /// Which updates an expectation is for.
+pub struct UpdatePhoneNumberWhen(httpmock::When);
+
 #[allow(
     clippy::must_use_candidate,
     clippy::return_self_not_must_use,
     reason = "the server has it already"
 )]
 impl UpdatePhoneNumberWhen {
+    /// httpmock's own matcher, for any other condition.
+    pub fn into_inner(self) -> httpmock::When {
+        self.0
+    }
+
+    /// Which are about this number.
+    pub fn phone_number(self, number: &E164) -> Self {
+        let number = number.clone();
+        Self(self.0.is_true(move |request| {
+            let uri = request.uri();
+            let value = OPERATION.path_values(uri.path()).next();
+            value.is_some_and(|value| value == number.as_str())
+        }))
+    }
+
+    /// Whose body is just this.
+    pub fn body(self, update: &PhoneNumberUpdate) -> Self {
+        Self(self.0.json_body_obj(update))
+    }
+
     /// Whose key is this one.
     pub fn api_key(self, key: &str) -> Self {
         Self(self.0.header(KEY_HEADER.as_str(), key))
@@ -196,12 +217,28 @@ impl UpdatePhoneNumberWhen {
 }
 
 /// What the updates of an expectation get.
+pub struct UpdatePhoneNumberThen(httpmock::Then);
+
 #[allow(
     clippy::must_use_candidate,
     clippy::return_self_not_must_use,
     reason = "the server has it already"
 )]
 impl UpdatePhoneNumberThen {
+    /// httpmock's own answer, for anything else.
+    pub fn into_inner(self) -> httpmock::Then {
+        self.0
+    }
+
+    /// The documented answer, with this value.
+    pub fn ok(self, phone: &PhoneNumber) -> Self {
+        let then = self
+            .0
+            .status(200)
+            .header("content-type", "application/json");
+        Self(then.json_body_obj(phone))
+    }
+
     /// This status; without a body unless one is given.
     pub fn status(self, status: u16) -> Self {
         Self(self.0.status(status))

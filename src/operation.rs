@@ -1,73 +1,569 @@
-//! What the document says of an operation (stand-in).
-#![allow(dead_code, missing_docs)]
-use std::borrow::Cow;
+//! What the document says of an operation, and the check of a request against it.
+//!
+//! build.rs writes an [`Operation`] for each operation of the document, with a [`Shape`] for each
+//! schema as far as sending needs it.
 
+use std::{borrow::Cow, cell::RefCell, cmp::Ordering, collections::BTreeSet, fmt, sync::LazyLock};
+
+use percent_encoding::percent_decode_str;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::Value;
+
+/// The document that the client was generated from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Document {
+    /// The name of its file.
+    pub file: &'static str,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub sha256: &'static str,
+}
+
+/// One operation of the document.
 #[derive(Debug)]
 pub struct Operation {
     pub(crate) id: &'static str,
     pub(crate) method: &'static str,
+    /// With a name in braces for each parameter, which is a whole segment.
     pub(crate) path: &'static str,
+    /// The path's, in the order of their places.
     pub(crate) parameters: &'static [(&'static str, &'static Shape)],
+    /// None if no body is sent.
     pub(crate) body: Option<&'static Shape>,
+    /// What the body is declared as; nothing if none is sent.
+    pub(crate) content_type: &'static str,
+    /// None if no body is documented.
     pub(crate) answer: Option<Answer>,
+    #[cfg(feature = "mock")]
+    pub(crate) mock: Mock,
 }
+
+/// What a success brings.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub properties: &'static [&'static str],
     pub is_object: bool,
+    /// The documented properties; none if anything may be in it.
+    pub properties: &'static [&'static str],
+    /// Properties that repeat a value of the path, each with the number of its parameter.
     pub repeats: &'static [(&'static str, usize)],
-    pub optional: bool,
 }
+
+/// What a server that plays the operation must know besides.
+#[cfg(feature = "mock")]
+#[derive(Debug)]
+pub(crate) struct Mock {
+    /// The JSON Schema of the body.
+    pub request: &'static str,
+    /// Where the properties of the body are in the answer, if they are there.
+    pub returned: &'static [(&'static str, &'static str)],
+}
+
+/// A schema as far as sending needs it; it may refer to itself.
 #[derive(Debug)]
 pub(crate) struct Shape {
+    /// Whether the document says that its strings may be shown.
+    pub shown: bool,
     pub secret: bool,
+    pub limits: &'static [Limit],
+    pub properties: &'static [(&'static str, &'static Shape)],
+    /// Of the properties that are not declared.
+    pub others: Option<&'static Shape>,
+    pub items: Option<&'static Shape>,
+    /// Whether anything here or below has a limit.
+    pub limited: bool,
 }
+
+/// One thing that the document asks of a value.
+#[derive(Debug)]
+#[allow(dead_code, reason = "a document has few of them")]
+pub(crate) enum Limit {
+    /// In characters, as JSON Schema counts.
+    MinLength(u64),
+    MaxLength(u64),
+    Pattern(&'static Pattern),
+    OneOf(&'static [&'static str]),
+    OneOfNumbers(&'static [Decimal]),
+    Minimum(Decimal),
+    ExclusiveMinimum(Decimal),
+    Maximum(Decimal),
+    ExclusiveMaximum(Decimal),
+    MultipleOf(Decimal),
+    MinItems(u64),
+    MaxItems(u64),
+    UniqueItems,
+    MinProperties(u64),
+    MaxProperties(u64),
+}
+
+/// A regular expression that is compiled once and takes time in proportion to the text; build.rs
+/// has seen that it is one.
+pub(crate) type Pattern = LazyLock<regex_lite::Regex>;
+
+/// A number as it is written: its digits, and how many of them stand after the point.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decimal(pub i128, pub u32);
+
 /// What the document does not have: anything goes, and nothing is shown.
 pub(crate) static UNDOCUMENTED: Operation = Operation {
     id: "request",
     method: "",
     path: "",
     parameters: &[],
-    body: Some(&Shape { secret: true }),
+    body: Some(&SECRET),
+    content_type: "",
     answer: Some(Answer {
-        properties: &[],
         is_object: false,
+        properties: &[],
         repeats: &[],
-        optional: true,
     }),
+    #[cfg(feature = "mock")]
+    mock: Mock {
+        request: "",
+        returned: &[],
+    },
 };
+
+static SECRET: Shape = Shape {
+    secret: true,
+    others: Some(&SECRET),
+    items: Some(&SECRET),
+    ..Shape::UNKNOWN
+};
+
+const ASTRAY: &str = "a path parameter is empty or is not one path segment";
+
 impl Operation {
+    /// The document's `operationId`.
+    #[must_use]
     pub fn id(&self) -> &'static str {
         self.id
     }
+
+    /// The HTTP method.
+    #[must_use]
     pub fn method(&self) -> &'static str {
         self.method
     }
+
+    /// The path as the document has it, with parameters in braces.
+    #[must_use]
     pub fn path(&self) -> &'static str {
         self.path
     }
+
+    /// The names of the path's parameters, in their order.
+    pub fn parameters(&self) -> impl Iterator<Item = &'static str> {
+        self.parameters.iter().map(|(name, _)| *name)
+    }
+
+    /// Refuses a request that the document does not allow, or that would go astray.
+    ///
+    /// `path` is what comes after the base URL's own; `body` is JSON.
     pub(crate) fn check(&self, path: &str, body: Option<&[u8]>) -> Result<(), String> {
-        if path.split('/').count() != self.path.split('/').count() {
-            return Err("a path parameter is empty or is not one path segment".into());
+        let mut segments = path.split('/');
+        for part in self.path.split('/') {
+            let segment = segments.next().unwrap_or_default();
+            let fits = if part.starts_with('{') {
+                // An escaped slash becomes a separator at many a server. The generator leaves
+                // `.`, `..` and `\` alone, and the URL has taken them for steps.
+                !segment.is_empty() && !segment.contains("%2F")
+            } else {
+                segment == part
+            };
+            if !fits {
+                return Err(ASTRAY.into());
+            }
         }
-        if body == Some(b"{}") {
-            return Err("the body has 0 properties and needs at least 1".into());
+        if segments.next().is_some() {
+            return Err(ASTRAY.into());
         }
+        if self.parameters.iter().any(|(_, shape)| shape.limited) {
+            for ((name, shape), value) in self.parameters.iter().zip(self.path_values(path)) {
+                shape.check_text(&value, &At::Name(name, &At::Root))?;
+            }
+        }
+        match (self.body, body) {
+            (Some(shape), Some(body)) if shape.limited => shape.check_body(body),
+            _ => Ok(()),
+        }
+    }
+
+    /// The values of the path's parameters, in their order.
+    pub(crate) fn path_values<'p>(&self, path: &'p str) -> impl Iterator<Item = Cow<'p, str>> {
+        let parts = self.path.split('/').zip(path.split('/'));
+        let values = parts.filter(|(part, _)| part.starts_with('{'));
+        values.map(|(_, value)| percent_decode_str(value).decode_utf8_lossy())
+    }
+
+    /// Every string of the body that the document does not say may be shown; whether it is secret.
+    pub(crate) fn hidden(&self, body: &[u8]) -> Vec<(String, bool)> {
+        let mut hidden = Vec::new();
+        if let (Some(shape), Ok(body)) = (self.body, serde_json::from_slice(body)) {
+            shape.hide(&body, &mut hidden);
+        }
+        hidden
+    }
+}
+
+impl Shape {
+    /// Of what the document says nothing about.
+    pub const UNKNOWN: Self = Self {
+        shown: false,
+        secret: false,
+        limits: &[],
+        properties: &[],
+        others: None,
+        items: None,
+        limited: false,
+    };
+
+    fn property(&self, name: &str) -> &'static Self {
+        let declared = self.properties.iter().find(|(known, _)| *known == name);
+        let declared = declared.map(|(_, shape)| *shape);
+        declared.or(self.others).unwrap_or(&Self::UNKNOWN)
+    }
+
+    fn hide(&self, value: &Value, hidden: &mut Vec<(String, bool)>) {
+        match value {
+            Value::String(text) if !self.shown => hidden.push((text.clone(), self.secret)),
+            Value::Array(items) => {
+                let shape = self.items.unwrap_or(&Self::UNKNOWN);
+                for item in items {
+                    shape.hide(item, hidden);
+                }
+            }
+            Value::Object(properties) => {
+                for (name, value) in properties {
+                    self.property(name).hide(value, hidden);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn check_body(&'static self, body: &[u8]) -> Result<(), String> {
+        let below = |shapes: &[(&str, &Self)]| shapes.iter().any(|(_, shape)| shape.limited);
+        if let [Limit::MinProperties(1)] = self.limits
+            && !below(self.properties)
+            && self.others.is_none_or(|shape| !shape.limited)
+            && body != b"{}"
+        {
+            return Ok(()); // the commonest case, at no cost
+        }
+        let refusal = RefCell::default();
+        let walk = Walk {
+            shape: self,
+            at: &At::Root,
+            refusal: &refusal,
+        };
+        let walked = walk.deserialize(&mut serde_json::Deserializer::from_slice(body));
+        match (walked, refusal.into_inner()) {
+            (Ok(()), _) => Ok(()),
+            (Err(_), Some(refusal)) => Err(refusal),
+            (Err(error), None) => Err(format!("the body cannot be checked: {error}")),
+        }
+    }
+
+    /// Checks a text, or a number that is written as one.
+    fn check_text(&self, text: &str, at: &At<'_>) -> Result<(), String> {
+        let length = || text.chars().count() as u64;
+        self.limits.iter().try_for_each(|limit| {
+            let refusal = match limit {
+                Limit::MinLength(least) => return count(length(), "characters", *least, None, at),
+                Limit::MaxLength(most) => return count(length(), "characters", 0, Some(*most), at),
+                Limit::Pattern(pattern) if !pattern.is_match(text) => {
+                    format!("does not match the pattern {}", pattern.as_str())
+                }
+                Limit::OneOf(values) if !values.contains(&text) => {
+                    format!("is not one of {}", values.join(", "))
+                }
+                Limit::Pattern(_) | Limit::OneOf(_) => return Ok(()),
+                _ => return limit.check_number(text, at),
+            };
+            Err(format!("{at} {refusal}"))
+        })
+    }
+}
+
+impl Limit {
+    fn is_of_numbers(&self) -> bool {
+        use Limit::{
+            ExclusiveMaximum, ExclusiveMinimum, Maximum, Minimum, MultipleOf, OneOfNumbers,
+        };
+        matches!(
+            self,
+            OneOfNumbers(_)
+                | Minimum(_)
+                | ExclusiveMinimum(_)
+                | Maximum(_)
+                | ExclusiveMaximum(_)
+                | MultipleOf(_)
+        )
+    }
+
+    /// Checks a number by its text; the value is not repeated, since it may not be for everyone.
+    fn check_number(&self, text: &str, at: &At<'_>) -> Result<(), String> {
+        let order = |limit: &Decimal| limit.order(text);
+        let (holds, rule) = match self {
+            Self::Minimum(limit) => (order(limit).is_ge(), format!("must be at least {limit}")),
+            Self::ExclusiveMinimum(limit) => {
+                (order(limit).is_gt(), format!("must be more than {limit}"))
+            }
+            Self::Maximum(limit) => (order(limit).is_le(), format!("must be at most {limit}")),
+            Self::ExclusiveMaximum(limit) => {
+                (order(limit).is_lt(), format!("must be less than {limit}"))
+            }
+            Self::MultipleOf(limit) => (
+                limit.divides(text),
+                format!("must be a multiple of {limit}"),
+            ),
+            Self::OneOfNumbers(values) => {
+                let list: Vec<_> = values.iter().map(ToString::to_string).collect();
+                let rule = format!("is not one of {}", list.join(", "));
+                (values.iter().any(|value| order(value).is_eq()), rule)
+            }
+            _ => return Ok(()),
+        };
+        if holds {
+            Ok(())
+        } else {
+            Err(format!("{at} {rule}"))
+        }
+    }
+}
+
+/// Refuses a number of things that is too small or too large.
+fn count(
+    number: u64,
+    what: &str,
+    least: u64,
+    most: Option<u64>,
+    at: &At<'_>,
+) -> Result<(), String> {
+    if number < least {
+        return Err(format!(
+            "{at} has {number} {what} and needs at least {least}"
+        ));
+    }
+    match most {
+        Some(most) if number > most => Err(format!(
+            "{at} has {number} {what} and may have at most {most}"
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl Decimal {
+    fn read(text: &str) -> Option<Self> {
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+        let scale = i32::try_from(fraction.len()).ok()? - exponent.parse::<i32>().ok()?;
+        Some(match u32::try_from(scale) {
+            Ok(scale) => Self(digits, scale),
+            Err(_) => Self(digits.checked_mul(power(scale.unsigned_abs())?)?, 0),
+        })
+    }
+
+    /// The digits of both with as many of them after the point.
+    fn aligned(self, other: Self) -> Option<(i128, i128)> {
+        let scale = self.1.max(other.1);
+        let digits = |Self(digits, own)| digits.checked_mul(power(scale - own)?);
+        Some((digits(self)?, digits(other)?))
+    }
+
+    /// How a number compares with this one.
+    fn order(self, text: &str) -> Ordering {
+        match Self::read(text).and_then(|number| number.aligned(self)) {
+            Some((number, limit)) => number.cmp(&limit),
+            // Out of reach, so that the rounding does not matter.
+            None => text.parse().map_or(Ordering::Equal, |number: f64| {
+                let limit = self.to_string().parse().unwrap_or(f64::NAN);
+                number.partial_cmp(&limit).unwrap_or(Ordering::Equal)
+            }),
+        }
+    }
+
+    fn divides(self, text: &str) -> bool {
+        let aligned = Self::read(text).and_then(|number| number.aligned(self));
+        aligned.is_none_or(|(number, divisor)| number.checked_rem(divisor) == Some(0))
+    }
+}
+
+fn power(exponent: u32) -> Option<i128> {
+    10_i128.checked_pow(exponent)
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(digits, scale) = *self;
+        let scale = scale as usize;
+        if scale == 0 {
+            return digits.fmt(f);
+        }
+        let sign = if digits < 0 { "-" } else { "" };
+        let digits = format!("{:0width$}", digits.unsigned_abs(), width = scale + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - scale);
+        write!(f, "{sign}{whole}.{fraction}")
+    }
+}
+
+/// Where a value is: property names from the body down, `*` for every item of a list or a map.
+enum At<'a> {
+    Root,
+    Name(&'a str, &'a At<'a>),
+}
+
+impl At<'_> {
+    fn path(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Name(name, Self::Root) => f.write_str(name),
+            Self::Name(name, parent) => {
+                parent.path(f)?;
+                write!(f, ".{name}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Root = self {
+            return f.write_str("the body");
+        }
+        f.write_str("`")?;
+        self.path(f)?;
+        f.write_str("`")
+    }
+}
+
+/// Checks a value while it is read, without keeping it.
+struct Walk<'a> {
+    shape: &'static Shape,
+    at: &'a At<'a>,
+    refusal: &'a RefCell<Option<String>>,
+}
+
+impl Walk<'_> {
+    /// Ends the walk: serde's errors would add a place in the JSON.
+    fn end<E: serde::de::Error>(&self, checked: Result<(), String>) -> Result<(), E> {
+        checked.map_err(|refusal| {
+            self.refusal.replace(Some(refusal));
+            E::custom("refused")
+        })
+    }
+
+    fn limits<E: serde::de::Error>(
+        &self,
+        check: impl FnMut(&Limit) -> Result<(), String>,
+    ) -> Result<(), E> {
+        self.end(self.shape.limits.iter().try_for_each(check))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if !self.shape.limited {
+            IgnoredAny::deserialize(deserializer).map(drop)
+        } else if self.shape.limits.iter().any(Limit::is_of_numbers) {
+            // As a value, since it may have more digits than Rust's own numbers.
+            match Value::deserialize(deserializer)? {
+                Value::Number(number) => {
+                    self.end(self.shape.check_text(&number.to_string(), self.at))
+                }
+                _ => Ok(()),
+            }
+        } else {
+            deserializer.deserialize_any(self)
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        self.end(self.shape.check_text(text, self.at))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
         Ok(())
     }
-    pub(crate) fn path_values<'p>(&self, path: &'p str) -> impl Iterator<Item = Cow<'p, str>> {
-        self.path
-            .split('/')
-            .zip(path.split('/'))
-            .filter(|(t, _)| t.starts_with('{'))
-            .map(|(_, v)| Cow::Borrowed(v))
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
-    pub(crate) fn hidden(&self, body: &[u8]) -> Vec<(String, bool)> {
-        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        body["trunkPassword"]
-            .as_str()
-            .map(|t| (t.to_owned(), true))
-            .into_iter()
-            .collect()
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let shape = self.shape.items.unwrap_or(&Shape::UNKNOWN);
+        let at = &At::Name("*", self.at);
+        let refusal = self.refusal;
+        let item = || Walk { shape, at, refusal };
+        let unique = |limit: &Limit| matches!(limit, Limit::UniqueItems);
+        let mut number = 0;
+        if self.shape.limits.iter().any(unique) {
+            let mut seen = BTreeSet::new();
+            while let Some(value) = items.next_element::<Value>()? {
+                item().deserialize(&value).map_err(A::Error::custom)?;
+                if !seen.insert(value.to_string()) {
+                    return self.end(Err(format!("{} has an item twice", self.at)));
+                }
+                number += 1;
+            }
+        } else {
+            while items.next_element_seed(item())?.is_some() {
+                number += 1;
+            }
+        }
+        self.limits(|limit| match limit {
+            Limit::MinItems(least) => count(number, "items", *least, None, self.at),
+            Limit::MaxItems(most) => count(number, "items", 0, Some(*most), self.at),
+            _ => Ok(()),
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut properties: A) -> Result<(), A::Error> {
+        let mut number = 0;
+        while let Some(name) = properties.next_key::<Cow<'_, str>>()? {
+            let declared = self
+                .shape
+                .properties
+                .iter()
+                .any(|(known, _)| *known == name);
+            let place = if declared { &*name } else { "*" };
+            properties.next_value_seed(Walk {
+                shape: self.shape.property(&name),
+                at: &At::Name(place, self.at),
+                refusal: self.refusal,
+            })?;
+            number += 1;
+        }
+        self.limits(|limit| match limit {
+            Limit::MinProperties(least) => count(number, "properties", *least, None, self.at),
+            Limit::MaxProperties(most) => count(number, "properties", 0, Some(*most), self.at),
+            _ => Ok(()),
+        })
     }
 }

@@ -121,7 +121,8 @@ pub(crate) fn decode<T: DeserializeOwned>(
     };
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if !answer.is_object {
-        let body = if answer.optional && body.is_empty() {
+        let documented = !operation.path.is_empty();
+        let body = if body.is_empty() && !documented {
             b"null"
         } else {
             body

@@ -22,7 +22,7 @@ use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
-use super::{Facts, KEY, client, generated::facts};
+use super::{KEY, client};
 use crate::{
     Client, E164, PhoneNumber, PhoneNumberUpdate,
     generated::{KEY_HEADER, operations},
@@ -30,7 +30,6 @@ use crate::{
 };
 
 const OPERATION: &Operation = &operations::UPDATE_PHONE_NUMBER;
-const FACTS: &Facts = &facts::UPDATE_PHONE_NUMBER;
 
 /// A server that plays the documented API over the numbers it is given.
 ///
@@ -114,8 +113,8 @@ impl FakeSigmaMind {
     /// If this machine gives it no port or no thread.
     #[must_use]
     pub fn start() -> Self {
-        let schema = serde_json::from_str(FACTS.request).expect("build.rs wrote JSON");
-        let schema = jsonschema::draft4::options()
+        let schema = serde_json::from_str(OPERATION.mock.request).expect("build.rs wrote JSON");
+        let schema = jsonschema::draft202012::options()
             .build(&schema)
             .expect("the document's schema is one");
         let shared = Arc::new(Shared {
@@ -299,7 +298,7 @@ impl Shared {
                 "there is no such number in this account",
             );
         };
-        for (sent, returned) in FACTS.returned {
+        for (sent, returned) in OPERATION.mock.returned {
             match update.get(sent) {
                 None => {}
                 Some(Value::Null) => {

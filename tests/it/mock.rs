@@ -191,7 +191,7 @@ mod fake {
     async fn a_content_type_with_a_charset_is_json() {
         let json = |r: reqwest::RequestBuilder| {
             r.header("content-type", "Application/JSON; charset=utf-8")
-                .body("{}")
+                .body(r#"{"friendlyName":"a"}"#)
         };
         assert_eq!(raw(&fake(), json).await.0, 200);
     }

@@ -1,9 +1,12 @@
-//! The few types that schemas of the document become.
+//! Phone numbers: in E.164 form, and as the server reports them.
 
 use std::{fmt, str::FromStr};
 
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, value::MapAccessDeserializer},
+};
+use serde_json::Number;
 
 /// A phone number in E.164 form: `+`, then 7 to 15 digits, the first of them not 0.
 ///
@@ -174,7 +177,7 @@ impl<'de> Deserialize<'de> for ReportedNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
 
-        impl de::Visitor<'_> for Visitor {
+        impl<'de> de::Visitor<'de> for Visitor {
             type Value = ReportedNumber;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,6 +194,14 @@ impl<'de> Deserialize<'de> for ReportedNumber {
 
             fn visit_u64<E>(self, digits: u64) -> Result<ReportedNumber, E> {
                 Ok(ReportedNumber::Integer(digits))
+            }
+
+            // So a number comes where the program has serde_json's `arbitrary_precision` on.
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<ReportedNumber, A::Error> {
+                let number = Number::deserialize(MapAccessDeserializer::new(map))?;
+                let integer = number.as_u64().map(ReportedNumber::Integer);
+                integer
+                    .ok_or_else(|| de::Error::invalid_type(de::Unexpected::Other("number"), &self))
             }
         }
 
@@ -237,120 +248,6 @@ impl From<E164> for ReportedNumber {
 impl From<&E164> for ReportedNumber {
     fn from(number: &E164) -> Self {
         Self::from(number.as_str())
-    }
-}
-
-/// A text that does not show itself: hidden in `Debug`, overwritten in memory when dropped.
-///
-/// It has no `Display`; [`expose`](Self::expose) reads it on purpose. Serialization writes the
-/// text, because that is how it gets into a request: do not serialize it into a log. The copy in
-/// the body of a request under way is not overwritten.
-///
-/// ```
-/// let secret = sigmamind::Secret::from("P@ssw0rd123");
-/// assert_eq!(format!("{secret:?}"), "[hidden]");
-/// assert_eq!(secret.expose(), "P@ssw0rd123");
-/// ```
-#[derive(Clone, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-#[serde(from = "String")]
-pub struct Secret(#[cfg_attr(feature = "schemars", schemars(with = "String"))] SecretString);
-
-impl Secret {
-    /// The text itself.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text.into())
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.into())
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.expose())
-    }
-}
-
-impl PartialEq for Secret {
-    fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&Hidden, f)
-    }
-}
-
-/// What a request says of a property that the document marks `nullable`: null or a value.
-///
-/// Leaving the property out is the third state: the setter not called, the field `None`.
-/// `&str` and `String` convert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-#[serde(untagged)]
-pub enum Nullable<T> {
-    /// A value.
-    Value(T),
-    /// JSON `null`.
-    Null,
-}
-
-impl<T> From<T> for Nullable<T> {
-    fn from(value: T) -> Self {
-        Self::Value(value)
-    }
-}
-
-impl From<&str> for Nullable<String> {
-    fn from(text: &str) -> Self {
-        Self::Value(text.to_owned())
-    }
-}
-
-impl From<&str> for Nullable<Secret> {
-    fn from(text: &str) -> Self {
-        Self::Value(text.into())
-    }
-}
-
-impl From<String> for Nullable<Secret> {
-    fn from(text: String) -> Self {
-        Self::Value(text.into())
-    }
-}
-
-/// Reads a property that is there, null included; serde's own `Option` takes null for absence.
-#[allow(
-    dead_code,
-    reason = "generated code calls it if the document has a nullable property"
-)]
-pub(crate) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Some)
-}
-
-/// Stands in `Debug` for what is not shown.
-pub(crate) struct Hidden;
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[hidden]")
     }
 }
 

@@ -1,0 +1,69 @@
+//! Values of properties that can be null.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Secret;
+
+/// What a request says of a property that the document marks `nullable`: null or a value.
+///
+/// Leaving the property out is the third state: the setter not called, the field `None`.
+/// `&str` and `String` convert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum Nullable<T> {
+    /// A value.
+    Value(T),
+    /// JSON `null`.
+    Null,
+}
+
+/// By hand, because serde's for untagged enums copies the value before it looks at it.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nullable<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(|value| value.map_or(Self::Null, Self::Value))
+    }
+}
+
+impl<T> From<T> for Nullable<T> {
+    fn from(value: T) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl<T> From<T> for Nullable<Box<T>> {
+    fn from(value: T) -> Self {
+        Self::Value(value.into())
+    }
+}
+
+impl From<&str> for Nullable<String> {
+    fn from(text: &str) -> Self {
+        Self::Value(text.to_owned())
+    }
+}
+
+impl From<&str> for Nullable<Secret> {
+    fn from(text: &str) -> Self {
+        Self::Value(text.into())
+    }
+}
+
+impl From<String> for Nullable<Secret> {
+    fn from(text: String) -> Self {
+        Self::Value(text.into())
+    }
+}
+
+/// Reads a property that is there, null included; serde's own `Option` takes null for absence.
+#[allow(
+    dead_code,
+    reason = "generated code calls it if the document has a nullable property"
+)]
+pub(crate) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
