@@ -8,7 +8,11 @@ use std::{
 
 use clap::ArgMatches;
 use sigmamind::Client;
-use tokio::{runtime, task::spawn_blocking, time::interval};
+use tokio::{
+    runtime,
+    task::{JoinHandle, spawn_blocking},
+    time::interval,
+};
 
 use crate::{
     batch::Batch,
@@ -132,6 +136,10 @@ pub fn resume(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
             connection.server(),
         )));
     }
+    for (name, value) in &job.to {
+        let column = change::find(columns, name)?;
+        column.json(value.clone()).map_err(Failure::usage)?;
+    }
     let file = file_of(path, &job);
     let secrets = change::secrets(matches, columns)?;
     let given: Vec<_> = secrets.keys().cloned().collect();
@@ -204,7 +212,7 @@ pub fn resume(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
 fn file_of(journal: &Path, job: &Job) -> PathBuf {
     let file = Path::new(&job.file);
     let name = file.file_name().unwrap_or_default();
-    let beside = crate::files::folder(journal).join(name);
+    let beside = journal.with_file_name(name);
     if job.file != "-" && beside.exists() {
         return beside;
     }
@@ -268,14 +276,18 @@ impl Work<'_> {
     fn run(&self, matches: &ArgMatches, rows: &[Row], rest: &[&Row]) -> Result<Exit> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::usage(format!("cannot begin: {error}")))?;
+        let entered = runtime.enter();
+        let mut interrupts = Interrupts::new()
+            .map_err(|error| Failure::usage(format!("cannot listen to Ctrl-C: {error}")))?;
+        drop(entered);
         let slow = Slow::listen();
         let (first, others) = rest.split_at(self.options.canary.unwrap_or(0).min(rest.len()));
-        let mut halt = runtime.block_on(self.send(first, &slow));
+        let mut halt = runtime.block_on(self.send(first, &mut interrupts, &slow));
         if !first.is_empty() && matches!(halt, Halt::End) && !others.is_empty() {
             halt = self.after_canary(first, others.len());
         }
         if matches!(halt, Halt::End) {
-            halt = runtime.block_on(self.send(others, &slow));
+            halt = runtime.block_on(self.send(others, &mut interrupts, &slow));
         }
         self.report(matches, rows, &halt)
     }
@@ -296,15 +308,13 @@ impl Work<'_> {
         }
     }
 
-    async fn send(&self, rows: &[&Row], slow: &Slow) -> Halt {
+    async fn send(&self, rows: &[&Row], interrupts: &mut Interrupts, slow: &Slow) -> Halt {
         if rows.is_empty() {
             return Halt::End;
         }
-        let Ok(mut interrupts) = Interrupts::new() else {
-            return Halt::Interrupted;
-        };
         let mut progress = Progress::new(rows.len(), slow.clone());
         let mut ticks = interval(SYNC);
+        let mut syncing = None::<JoinHandle<io::Result<()>>>;
         let broken = RefCell::new(None);
         let mut halt = Halt::End;
         let mut failures = 0;
@@ -328,7 +338,14 @@ impl Work<'_> {
                 }
                 _ = ticks.tick() => {
                     progress.tick();
-                    spawn_blocking(self.journal.syncing());
+                    if syncing.as_ref().is_none_or(JoinHandle::is_finished) {
+                        let next = spawn_blocking(self.journal.syncing());
+                        let last = syncing.replace(next);
+                        if let Some(last) = last && let Ok(Err(error)) = last.await {
+                            batch.stop();
+                            broken.replace(Some(error));
+                        }
+                    }
                 }
                 next = batch.next() => {
                     let Some((index, outcome)) = next else { break };

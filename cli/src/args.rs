@@ -10,7 +10,7 @@ use sigmamind::E164;
 
 use crate::{
     failure::{Failure, Result},
-    schema::{Column, Columns, NUMBER},
+    schema::{Column, Columns, number_name},
 };
 
 const EXIT_CODES: &str = "\
@@ -95,11 +95,12 @@ fn set(columns: &Columns) -> Command {
 }
 
 fn apply(columns: &Columns) -> Command {
+    let number = number_name();
     let command = Command::new("apply")
         .about("Change every number of a file, after all of it was checked")
         .long_about(format!(
             "Change every number of a file, after all of it was checked and you agreed.\n\n\
-             The file is CSV whose header names `{NUMBER}` and properties, or JSON lines with \
+             The file is CSV whose header names `{number}` and properties, or JSON lines with \
              those names, or has one number a line (and `--to` says what to set). An empty cell \
              leaves a property as it is, and \\N sets it to null. `sigmamind template` prints an \
              empty file.\n\n\

@@ -82,7 +82,8 @@ fn nulls(matches: &ArgMatches, columns: &Columns, change: &mut Change) -> Result
     Ok(())
 }
 
-fn find<'c>(columns: &'c Columns, name: &str) -> Result<&'c Column> {
+/// The property of a name, in either spelling.
+pub fn find<'c>(columns: &'c Columns, name: &str) -> Result<&'c Column> {
     let index = columns.find(name);
     let index = index.ok_or_else(|| Failure::usage(columns.unknown(name)))?;
     Ok(columns.get(index))

@@ -9,7 +9,7 @@ use sigmamind::E164;
 
 use crate::{
     failure::{Failure, Result},
-    schema::is_number,
+    schema::{is_number, number_name},
 };
 
 /// The numbers of an export, each with all that is said of it.
@@ -62,12 +62,7 @@ pub fn numbers(path: &Path, bytes: &[u8]) -> Result<HashMap<E164, Map<String, Va
     } else {
         header.iter().position(|name| is_number(name.trim()))
     };
-    let place = place.ok_or_else(|| {
-        fail(
-            1,
-            &format!("there is no column `{}`", crate::schema::NUMBER),
-        )
-    })?;
+    let place = place.ok_or_else(|| fail(1, &format!("there is no column `{}`", number_name())))?;
     for record in reader.records() {
         let record = record.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
         let line = record.position().map_or(0, csv::Position::line);

@@ -21,7 +21,7 @@ use crate::{
     change::{self, Change, HIDDEN},
     failure::{Failure, Result},
     files,
-    schema::{Columns, NUMBER, is_number, printable},
+    schema::{Columns, is_number, number_name, printable},
     screen::count,
 };
 
@@ -328,7 +328,7 @@ fn form(text: &str, columns: &Columns) -> Checked<(Form, usize, usize)> {
                 problem(
                     line,
                     1,
-                    format!("there is no header; name the columns: {NUMBER}, …"),
+                    format!("there is no header; name the columns: {}, …", number_name()),
                 )
             } else {
                 Ok((Form::Numbers, at, line))
@@ -377,7 +377,7 @@ fn header(text: &str, columns: &Columns, line: usize) -> Checked<(Form, usize)> 
         fields.push(field);
     }
     if !fields.contains(&Field::Number) {
-        return problem(line, 1, format!("there is no column `{NUMBER}`"));
+        return problem(line, 1, format!("there is no column `{}`", number_name()));
     }
     let length = usize::try_from(reader.position().byte()).unwrap_or(text.len());
     Ok((Form::Csv(delimiter, fields, header), length))
@@ -565,7 +565,7 @@ impl Input {
         }
         match number {
             Some(number) => Ok((number, change, places)),
-            None => problem(line, 1, format!("there is no `{NUMBER}`")),
+            None => problem(line, 1, format!("there is no `{}`", number_name())),
         }
     }
 }

@@ -72,11 +72,11 @@ fn template(columns: &Columns) -> String {
     });
     let about: String = about.collect();
     let names = columns.iter().map(|column| column.name.as_str());
-    let names: Vec<_> = [schema::NUMBER].into_iter().chain(names).collect();
+    let names: Vec<_> = [schema::number_name()].into_iter().chain(names).collect();
     format!(
         "# {}: The number to change, in E.164 form (needed)\n{about}# An empty cell leaves a \
          property as it is, and \\N sets it to null.\n{}\n",
-        schema::NUMBER,
+        schema::number_name(),
         names.join(","),
     )
 }

@@ -15,7 +15,7 @@ use crate::{
     files,
     input::{Input, Row},
     journal::{Fate, Outcome, Past},
-    schema::{self, Columns, NUMBER},
+    schema::{self, Columns, number_name},
     screen::{self, count, table},
 };
 
@@ -87,7 +87,7 @@ impl<'r> Report<'r> {
             "message",
             "differs",
         ];
-        let fixed = [NUMBER].into_iter().chain(fixed).map(str::to_owned);
+        let fixed = [number_name()].into_iter().chain(fixed).map(str::to_owned);
         let header = fixed.chain(reported.iter().map(|name| format!("reported.{name}")));
         out.write_record(header)?;
         for (row, fate) in &self.rows {
@@ -230,9 +230,7 @@ impl<'r> Report<'r> {
         let failed = ended.filter(|ended| ended.outcome != Outcome::Applied);
         let kinds = failed.map(|ended| {
             let message = ended.message.as_deref().unwrap_or_default();
-            // How many attempts it took is not what went wrong.
-            let kind = message.split(" [").next().unwrap_or_default();
-            (kind.to_owned(), &ended.number)
+            (kind(message), &ended.number)
         });
         most_first(kinds)
     }
@@ -259,6 +257,15 @@ fn most_first<'r>(pairs: impl Iterator<Item = (String, &'r E164)>) -> Vec<(Strin
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by_key(|(_, numbers)| std::cmp::Reverse(numbers.len()));
     groups
+}
+
+/// A message without how many attempts it took, which is not what went wrong.
+fn kind(message: &str) -> String {
+    let Some((before, rest)) = message.split_once(" [after ") else {
+        return message.to_owned();
+    };
+    let after = rest.split_once(']').map_or("", |(_, after)| after);
+    format!("{before}{after}")
 }
 
 /// A reported value as a cell.

@@ -15,7 +15,7 @@ use crate::{
     failure::{Exit, Failure, Result},
     files, journal,
     outcome::counterpart,
-    schema::{Column, Columns, Kind, NUMBER},
+    schema::{Column, Columns, Kind, number_name},
     screen::{self, table},
 };
 
@@ -118,7 +118,7 @@ fn write(back: &Path, used: &[&Column], rows: &[Vec<String>]) -> Result<()> {
     let written = files::write(back, |out| {
         let mut out = csv::Writer::from_writer(out);
         let names = used.iter().map(|column| column.name.as_str());
-        out.write_record([NUMBER].into_iter().chain(names))?;
+        out.write_record([number_name()].into_iter().chain(names))?;
         for row in rows {
             out.write_record(row)?;
         }
@@ -150,7 +150,7 @@ fn print(
             let rows = kinds.map(|(known, numbers, first)| {
                 [known.to_owned(), numbers.to_string(), first.to_string()]
             });
-            let mut text = table(&["", "numbers", "such as"], rows);
+            let mut text = table(&["what", "numbers", "such as"], rows);
             if !unknown.is_empty() {
                 let rows = unknown.iter();
                 let rows = rows.map(|(name, numbers)| [(*name).to_owned(), numbers.to_string()]);

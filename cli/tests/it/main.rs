@@ -1,0 +1,15 @@
+//! The program from outside, against the library's fake server.
+
+mod apply;
+mod checks;
+mod faults;
+#[cfg(unix)]
+mod kills;
+#[cfg(unix)]
+mod prompts;
+mod resume;
+mod rollback;
+mod secrets;
+mod set;
+mod stage;
+mod transcripts;
