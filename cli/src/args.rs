@@ -38,7 +38,7 @@ pub fn command(columns: &Columns) -> Command {
         .subcommand(
             Command::new("schema").about("Print the JSON Schema of what can be set on a number"),
         )
-        .subcommands(fake())
+        .subcommand(fake())
         .subcommand(
             Command::new("completions")
                 .about("Print what a shell needs to complete this program's command line")
@@ -186,9 +186,8 @@ fn rollback() -> Command {
         .arg(output())
 }
 
-#[cfg(feature = "fake")]
-fn fake() -> Vec<Command> {
-    let command = Command::new("fake")
+fn fake() -> Command {
+    Command::new("fake")
         .about("Run a server that plays the documented API on this machine, to rehearse a job")
         .long_about(
             "Run a server that plays the documented API on this machine, to rehearse a job.\n\n\
@@ -216,13 +215,7 @@ fn fake() -> Vec<Command> {
                 .value_name("DURATION")
                 .value_parser(duration)
                 .help("Answer this much later: 50ms"),
-        );
-    vec![command]
-}
-
-#[cfg(not(feature = "fake"))]
-fn fake() -> Vec<Command> {
-    Vec::new()
+        )
 }
 
 /// How many are sent, how fast, and when to stop.
@@ -331,7 +324,7 @@ fn null(columns: &Columns) -> Arg {
 fn secret(column: &Column) -> [Arg; 2] {
     let file = path(id(column), "FILE").long(column.file_flag());
     let file = file.help(format!(
-        "{} The file it is in; - reads standard input [env: {}, with the secret itself]",
+        "{} The file it is in, - for standard input; or set {}",
         about(column),
         column.variable()
     ));
@@ -349,14 +342,9 @@ fn hidden(flag: &str) -> Arg {
 }
 
 fn about(column: &Column) -> String {
-    let description = printable_line(&column.description);
-    format!("{description} ({})", column.form())
+    format!("{} ({})", column.description, column.form())
         .trim_start()
         .to_owned()
-}
-
-fn printable_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn path(id: impl Into<clap::Id>, name: &'static str) -> Arg {
@@ -381,7 +369,6 @@ fn rate(text: &str) -> std::result::Result<f64, String> {
         .ok_or_else(|| "it is not a number above zero".into())
 }
 
-#[cfg(feature = "fake")]
 fn times(text: &str) -> std::result::Result<(usize, u16), String> {
     text.split_once(':')
         .and_then(|(times, status)| Some((times.parse().ok()?, status.parse().ok()?)))

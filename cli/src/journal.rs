@@ -321,6 +321,9 @@ fn read(path: &Path, text: &[u8]) -> Result<(Job, Past, usize)> {
     let (mut job, mut past) = (None, Past::new());
     for (line, number) in text[..good].split_inclusive(|byte| *byte == b'\n').zip(1..) {
         let line = serde_json::from_slice(line).map_err(|_| {
+            if number == 1 {
+                return Failure::usage(format!("{name} is not a journal"));
+            }
             Failure::usage(format!(
                 "{name}:{number}:1: this is not a line of a journal; restore the file, or `apply` \
                  FILE as a new job with another --journal"

@@ -58,6 +58,10 @@ fn run(command: &mut Command, matches: &ArgMatches, columns: &Columns) -> Result
         "schema" => print(&schema::printed()),
         #[cfg(feature = "fake")]
         "fake" => fake::fake(matches),
+        #[cfg(not(feature = "fake"))]
+        "fake" => Err(Failure::usage(
+            "this program was built without the fake server; build it with --features fake",
+        )),
         "completions" => completions(command, matches),
         _ => man(command, matches),
     }
@@ -66,9 +70,12 @@ fn run(command: &mut Command, matches: &ArgMatches, columns: &Columns) -> Result
 /// An empty file for `apply`, which says what its columns are.
 fn template(columns: &Columns) -> String {
     let about = columns.iter().map(|column| {
-        let description = column.description.split_whitespace();
-        let description = description.collect::<Vec<_>>().join(" ");
-        format!("# {}: {description} ({})\n", column.name, column.form())
+        format!(
+            "# {}: {} ({})\n",
+            column.name,
+            column.description,
+            column.form()
+        )
     });
     let about: String = about.collect();
     let names = columns.iter().map(|column| column.name.as_str());

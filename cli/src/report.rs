@@ -173,13 +173,13 @@ impl<'r> Report<'r> {
         if !failures.is_empty() {
             let rows = failures.iter().map(|(why, numbers)| {
                 [
-                    why.clone(),
                     numbers.len().to_string(),
                     numbers[0].to_string(),
+                    why.clone(),
                 ]
             });
             text += "\n\n";
-            text += &table(&["failure", "numbers", "such as"], rows);
+            text += &table(&["numbers", "such as", "failure"], rows);
         }
         for (name, numbers) in self.differing() {
             text += &format!(

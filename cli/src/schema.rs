@@ -22,6 +22,7 @@ pub struct Column {
     pub name: String,
     /// As it is on the command line, and may be in a header: in dashes.
     pub flag: String,
+    /// On one line.
     pub description: String,
     pub kind: Kind,
     pub nullable: bool,
@@ -270,7 +271,8 @@ impl Facts {
         }
         let text = |key: &str| schema[key].as_str();
         if let (true, Some(description)) = (self.description.is_empty(), text("description")) {
-            description.clone_into(&mut self.description);
+            let words: Vec<_> = description.split_whitespace().collect();
+            self.description = words.join(" ");
         }
         self.secret |= has_secret(root, schema, depth);
         self.nullable |= schema["nullable"] == true;

@@ -96,6 +96,17 @@ fn a_request_that_may_have_taken_effect_is_not_called_failed() {
     );
 }
 
+#[cfg(not(feature = "fake"))]
+#[test]
+fn a_program_without_the_fake_says_how_to_get_it() {
+    let done = Stage::new(0).run("fake");
+    assert_eq!(done.code, Some(2));
+    assert_eq!(
+        done.err,
+        "error: this program was built without the fake server; build it with --features fake\n"
+    );
+}
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let stage = Stage::new(0);

@@ -2,6 +2,8 @@
 
 mod apply;
 mod checks;
+#[cfg(feature = "fake")]
+mod fake;
 mod faults;
 #[cfg(unix)]
 mod kills;
