@@ -11,6 +11,7 @@ mod prepare;
 mod read;
 mod schema;
 mod types;
+mod url;
 mod wrapper;
 
 use std::thread;
@@ -99,6 +100,7 @@ fn client(file: &str, text: &str, sources: &Sources) -> Result<Generated, Failur
     let mut items = syn::parse2::<syn::File>(tokens)
         .map_err(|e| panicked(e.to_string()))?
         .items;
+    url::join(&mut items, document.operations.len())?;
     let written = types::complete(&mut items, &generator, &facts)?;
     let operations = facts.operations();
     let (server, header) = (&document.server, &document.key_header);

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use progenitor_client::ResponseValue;
 use reqwest::{
     Method, Url,
@@ -96,17 +97,6 @@ impl Attempt {
 }
 
 impl Shared {
-    /// The base URL as the generated operations continue it.
-    fn base(&self) -> &str {
-        self.base_url.as_str().trim_end_matches('/')
-    }
-
-    /// The part of a URL's path that the operation has put after the base URL.
-    fn path<'u>(&self, url: &'u Url) -> Option<&'u str> {
-        url.path()
-            .strip_prefix(self.base_url.path().trim_end_matches('/'))
-    }
-
     pub fn host(&self) -> &str {
         self.base_url.host_str().unwrap_or_default()
     }
@@ -174,11 +164,10 @@ impl<T> Call<T> {
         ) -> Result<ResponseValue<T>, progenitor_client::Error>,
     ) -> Self {
         let shared = &account.shared;
-        let request = Request::describe(shared.base(), &shared.http, describe);
+        let request = Request::describe(&shared.base_url, &shared.http, describe);
         Self {
             request: request.and_then(|mut request| {
-                let path = shared.path(&request.url);
-                operation.check(path.unwrap_or_default(), request.body.as_deref())?;
+                operation.check(&request.path, request.body.as_deref())?;
                 if operation.content_type != "application/json" && request.body.is_some() {
                     let declared = HeaderValue::from_static(operation.content_type);
                     request.headers.insert(CONTENT_TYPE, declared);
@@ -277,7 +266,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     ///
     /// See [`Error`]; [`Error::may_have_been_applied`] tells whether the request may have taken
     /// effect all the same.
-    pub fn send(self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
+    pub fn send(mut self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
         async move {
             let span = info_span!(
                 "sigmamind",
@@ -290,13 +279,16 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 error.type = Empty,
             );
             // Pinned where it is, a future this large is not moved.
-            let outcome = pin!(self.attempts()).instrument(span.clone()).await;
+            let attempts = pin!(self.attempts());
+            let mut attempts = attempts.instrument(span);
+            let outcome = (&mut attempts).await;
             // Once, at the end: what an earlier attempt met would not describe the call.
-            let (attempts, status, error_type) = match &outcome {
+            let (count, status, error_type) = match &outcome {
                 Ok(response) => (response.attempts, Some(response.status), None),
                 Err(error) => (error.attempts(), error.status(), Some(error.error_type())),
             };
-            span.record("http.request.resend_count", attempts.saturating_sub(1));
+            let span = attempts.span();
+            span.record("http.request.resend_count", count.saturating_sub(1));
             span.record(
                 "http.response.status_code",
                 status.map(|status| status.as_u16()),
@@ -307,41 +299,41 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// Attempts until one succeeds or fails for good, or until time or retries run out.
-    async fn attempts(&self) -> Result<Response<T>, Error> {
-        let request = self.described()?;
+    async fn attempts(&mut self) -> Result<Response<T>, Error> {
+        self.check()?;
         if Handle::try_current().is_err() {
             return Err(Error::input(
                 "there is no tokio runtime here; send the call inside one",
             ));
         }
-        let Account {
-            shared,
-            key,
-            pace,
-            budget,
-        } = &*self.account;
-        let longest = shared.max_retry_after;
+        let account = self.account.clone();
+        let shared = &account.shared;
         let deadline = after(self.options.deadline);
         let (mut last, mut retries, mut applied, mut rekeyed) = (None::<Error>, 0, false, false);
         for attempts in 1.. {
             let patience = Patience {
                 until: Some(deadline),
-                longest,
+                longest: shared.max_retry_after,
                 starved: self.options.deadline,
             };
-            let turn = pace.turn(patience).await.map_err(|hold| {
+            let turn = account.pace.turn(patience).await.map_err(|hold| {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
             let refused = |reason| Error::input(reason).after(attempts - 1, applied);
-            let key_now = key.now().map_err(refused)?;
-            let attempt = self.attempt(request, attempts, &key_now).map_err(refused)?;
+            let key_now = account.key.now().map_err(refused)?;
+            let (attempt, body) = self.attempt(attempts, &key_now).map_err(refused)?;
             if attempts == 1 {
-                budget.deposit();
+                account.budget.deposit();
             }
             let until = after(self.options.timeout).min(deadline);
             let mut exchange = Exchange::default();
-            let ended = timeout_at(until, exchange.run(&shared.http, attempt, request)).await;
+            let ended = {
+                let request = self.described()?;
+                let is_asked = |url: &Url| request.is_answered_by(url, &shared.base_url);
+                let answer = exchange.execute(&shared.http, attempt, body);
+                timeout_at(until, exchange.read(answer, is_asked)).await
+            };
             let sent = exchange.end();
             let limit = if until < deadline {
                 self.options.timeout
@@ -350,17 +342,17 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             };
             let status = exchange.status.map(|status| status.as_u16());
             if status.is_some_and(|status| status != 401) {
-                key.accepted(key_now.clone());
+                account.key.accepted(key_now.clone());
             }
             let whole = matches!(ended, Ok(Ok(())));
-            let error = match self.value(request, ended, limit, &exchange) {
+            let error = match self.value(ended, limit, &exchange) {
                 Ok(value) => {
                     debug!(
                         http.request.resend_count = attempts - 1,
                         http.response.status_code = status,
                         "attempt succeeded"
                     );
-                    pace.granted(turn);
+                    account.pace.granted(turn);
                     return Ok(Response {
                         value,
                         status: exchange.status.unwrap_or_default(),
@@ -369,7 +361,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                         attempts,
                     });
                 }
-                Err(error) => error.with(self.met(request, &mut exchange, whole, &key_now)),
+                Err(error) => error.with(self.met(&mut exchange, whole, &key_now)),
             };
             let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_input();
             applied |= sent && !unseen;
@@ -385,14 +377,14 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let asked = error.retry_after();
             match (status, asked) {
                 (None, _) => {}
-                (Some(429), _) => pace.refused(turn, asked),
-                (Some(503), Some(asked)) => pace.held(turn, asked),
-                (Some(_), _) => pace.granted(turn),
+                (Some(429), _) => account.pace.refused(turn, asked),
+                (Some(503), Some(asked)) => account.pace.held(turn, asked),
+                (Some(_), _) => account.pace.granted(turn),
             }
-            if !request.repeatable && applied {
+            if applied && !self.described()?.repeatable {
                 return Err(error);
             }
-            if status == Some(401) && !rekeyed && key.refused(&key_now) {
+            if status == Some(401) && !rekeyed && account.key.refused(&key_now) {
                 rekeyed = true;
                 continue;
             }
@@ -403,12 +395,12 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             } else {
                 retries == self.options.max_retries
             };
-            if used_up || !error.is_retryable() || asked > longest {
+            if used_up || !error.is_retryable() || asked > shared.max_retry_after {
                 return Err(error);
             }
             if !limited {
                 let wait = asked + shared.backoff.jitter(retries);
-                if after(wait) >= deadline || !budget.withdraw() {
+                if after(wait) >= deadline || !account.budget.withdraw() {
                     return Err(error);
                 }
                 retries += 1;
@@ -421,12 +413,12 @@ impl<T: DeserializeOwned + 'static> Call<T> {
 
     /// The request of one attempt, with the key of this moment.
     fn attempt(
-        &self,
-        request: &Request,
+        &mut self,
         number: u32,
         key: &HeaderValue,
-    ) -> Result<reqwest::Request, String> {
+    ) -> Result<(reqwest::Request, Option<Bytes>), String> {
         let shared = &self.account.shared;
+        let request = self.request.as_mut().map_err(|refused| refused.clone())?;
         let mut more = HeaderMap::new();
         if let Some(hook) = &shared.on_attempt {
             let operation = self.operation;
@@ -442,15 +434,15 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             headers.insert(name, value.clone());
         }
         headers.insert(KEY_HEADER, key.clone());
-        let mut attempt = reqwest::Request::new(request.method.clone(), request.url.clone());
+        let url = request.url(&shared.base_url);
+        let mut attempt = reqwest::Request::new(request.method.clone(), url);
         *attempt.headers_mut() = headers;
-        Ok(attempt)
+        Ok((attempt, request.body.clone()))
     }
 
     /// What the answer says, or why it does not.
     fn value(
         &self,
-        request: &Request,
         ended: Result<Result<(), Stopped>, Elapsed>,
         limit: Duration,
         exchange: &Exchange,
@@ -464,8 +456,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         }
         match ended {
             Ok(Ok(())) => {
-                let path = self.account.shared.path(&request.url).unwrap_or_default();
-                let value = decode(self.operation, path, &exchange.body);
+                let value = decode(self.operation, &self.described()?.path, &exchange.body);
                 value.map_err(|(problem, source)| {
                     let error = Error::new(Kind::Decode(problem));
                     match source {
@@ -481,14 +472,8 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// What an error keeps of the answer.
-    fn met(
-        &self,
-        request: &Request,
-        exchange: &mut Exchange,
-        whole: bool,
-        key: &HeaderValue,
-    ) -> Met {
-        let hidden = self.hidden(request, key);
+    fn met(&self, exchange: &mut Exchange, whole: bool, key: &HeaderValue) -> Met {
+        let hidden = self.hidden(key);
         let whole = whole && exchange.body.len() < MAX_ERROR;
         let mut body = mem::take(&mut exchange.body);
         body.truncate(MAX_ERROR);
@@ -508,19 +493,20 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// What no text may show.
-    fn hidden(&self, request: &Request, key: &HeaderValue) -> Hidden {
+    fn hidden(&self, key: &HeaderValue) -> Hidden {
         let mut hidden = Hidden::default();
+        let Ok(request) = &self.request else {
+            return hidden;
+        };
         for key in self.account.key.others().iter().chain([key]) {
             hidden.secret(key.to_str().unwrap_or_default());
         }
-        let path = self.account.shared.path(&request.url).unwrap_or_default();
-        for value in self.operation.path_values(path) {
+        for value in self.operation.path_values(&request.path) {
             hidden.text(&value);
         }
         if self.operation.path.is_empty() {
             // Of a path that is not documented, all that is no plain word.
-            let query = request.url.query().unwrap_or_default();
-            let parts = path.split('/').chain(query.split(['&', '=']));
+            let parts = request.path.split(['/', '?', '&', '=']);
             for part in parts.filter(|part| part.contains(|c: char| c.is_ascii_digit())) {
                 hidden.text(part);
             }

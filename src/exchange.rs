@@ -11,9 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use reqwest::{Body, StatusCode, header::HeaderMap};
-
-use crate::request::Request;
+use reqwest::{Body, Request, Response, StatusCode, Url, header::HeaderMap};
 
 /// The most that is read of a successful answer, in bytes.
 const MAX_SUCCESS: usize = 1 << 20;
@@ -30,7 +28,7 @@ pub(crate) struct Exchange {
     pub status: Option<StatusCode>,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// Another URL answered: the HTTP client has followed a redirect.
+    /// Another URL has answered: the HTTP client has followed a redirect.
     pub redirected: bool,
 }
 
@@ -42,24 +40,34 @@ pub(crate) enum Stopped {
 }
 
 impl Exchange {
-    /// Sends the request and reads the answer, within the limits of what is kept.
-    pub async fn run(
-        &mut self,
+    /// Makes ready to send; nothing leaves before the result is polled, by [`Self::read`].
+    pub fn execute(
+        &self,
         http: &reqwest::Client,
-        mut attempt: reqwest::Request,
-        described: &Request,
-    ) -> Result<(), Stopped> {
-        match &described.body {
+        mut request: Request,
+        body: Option<Bytes>,
+    ) -> impl Future<Output = reqwest::Result<Response>> + use<> {
+        match body {
             Some(body) => {
-                let body = Some(body.clone());
+                let body = Some(body);
                 let sent = self.sent.clone();
-                *attempt.body_mut() = Some(Body::wrap(Watched { body, sent }));
+                *request.body_mut() = Some(Body::wrap(Watched { body, sent }));
             }
             // There is nothing to watch: it counts as sent from the start.
             None => drop(self.sent.begin()),
         }
-        let mut response = http.execute(attempt).await.map_err(Stopped::Broken)?;
-        self.redirected = *response.url() != described.url;
+        http.execute(request)
+    }
+
+    /// Sends, and reads the answer within the limits of what is kept. It must be of a URL that was
+    /// asked.
+    pub async fn read(
+        &mut self,
+        answer: impl Future<Output = reqwest::Result<Response>>,
+        is_asked: impl Fn(&Url) -> bool,
+    ) -> Result<(), Stopped> {
+        let mut response = answer.await.map_err(Stopped::Broken)?;
+        self.redirected = !is_asked(response.url());
         self.status = Some(response.status());
         self.headers = std::mem::take(response.headers_mut());
         let success = response.status().is_success();

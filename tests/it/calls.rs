@@ -302,10 +302,10 @@ fn the_future_of_a_call_is_small() {
     let client = sigmamind::Client::new(KEY).unwrap();
     let update = PhoneNumberUpdate::default().friendly_name("a");
     let call = client.update_phone_number(&NUMBER.parse().unwrap(), &update);
-    assert!(size_of_val(&call) <= 344, "a call: {}", size_of_val(&call));
+    assert!(size_of_val(&call) <= 328, "a call: {}", size_of_val(&call));
     let sending = call.send();
     assert!(
-        size_of_val(&sending) <= 2_400,
+        size_of_val(&sending) <= 1_032,
         "its sending: {}",
         size_of_val(&sending)
     );
