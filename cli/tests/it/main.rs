@@ -2,6 +2,7 @@
 
 mod apply;
 mod checks;
+mod document;
 #[cfg(feature = "fake")]
 mod fake;
 mod faults;
