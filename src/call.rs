@@ -257,6 +257,25 @@ impl<T> Call<T> {
     }
 }
 
+/// What the attempts of a call have come to so far.
+#[derive(Default)]
+struct Made {
+    attempts: u32,
+    /// Those after a failure; a rate limit and a new key are none.
+    retries: u32,
+    /// Whether one of them may have taken effect.
+    applied: bool,
+    /// Whether another key was tried after a 401.
+    rekeyed: bool,
+}
+
+impl Made {
+    /// The error of an attempt that is not made.
+    fn refused(&self, reason: String) -> Error {
+        Error::input(reason).after(self.attempts, self.applied)
+    }
+}
+
 impl<T: DeserializeOwned + 'static> Call<T> {
     /// Sends it, as awaiting it does, by a future that is not boxed.
     ///
@@ -266,7 +285,19 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     ///
     /// See [`Error`]; [`Error::may_have_been_applied`] tells whether the request may have taken
     /// effect all the same.
-    pub fn send(mut self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
+    pub fn send(self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
+        self.run(false)
+    }
+
+    /// Sends it. If it is patient, its clock starts with its first turn at the pace.
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "this says that it is Send and owns what it needs"
+    )]
+    pub(crate) fn run(
+        mut self,
+        patient: bool,
+    ) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
         async move {
             let span = info_span!(
                 "sigmamind",
@@ -279,7 +310,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 error.type = Empty,
             );
             // Pinned where it is, a future this large is not moved.
-            let attempts = pin!(self.attempts());
+            let attempts = pin!(self.attempts(patient));
             let mut attempts = attempts.instrument(span);
             let outcome = (&mut attempts).await;
             // Once, at the end: what an earlier attempt met would not describe the call.
@@ -299,7 +330,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// Attempts until one succeeds or fails for good, or until time or retries run out.
-    async fn attempts(&mut self) -> Result<Response<T>, Error> {
+    async fn attempts(&mut self, patient: bool) -> Result<Response<T>, Error> {
         self.check()?;
         if Handle::try_current().is_err() {
             return Err(Error::input(
@@ -307,124 +338,111 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             ));
         }
         let account = self.account.clone();
-        let shared = &account.shared;
-        let deadline = after(self.options.deadline);
-        let (mut last, mut retries, mut applied, mut rekeyed) = (None::<Error>, 0, false, false);
-        for attempts in 1.. {
+        let mut deadline = after(self.options.deadline);
+        let mut made = Made::default();
+        let mut last = None::<Error>;
+        loop {
+            let at_leisure = patient && made.attempts == 0;
             let patience = Patience {
-                until: Some(deadline),
-                longest: shared.max_retry_after,
+                until: Some(deadline).filter(|_| !at_leisure),
+                longest: account.shared.max_retry_after,
                 starved: self.options.deadline,
             };
             let turn = account.pace.turn(patience).await.map_err(|hold| {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
-            let refused = |reason| Error::input(reason).after(attempts - 1, applied);
-            let key_now = account.key.now().map_err(refused)?;
-            let (attempt, body) = self.attempt(attempts, &key_now).map_err(refused)?;
-            if attempts == 1 {
-                account.budget.deposit();
+            if at_leisure {
+                deadline = after(self.options.deadline);
             }
-            let until = after(self.options.timeout).min(deadline);
+            let key = account.key.now().map_err(|reason| made.refused(reason))?;
+            let (request, body) = self.attempt(&key, &mut made)?;
             let mut exchange = Exchange::default();
+            let until = after(self.options.timeout).min(deadline);
             let ended = {
-                let request = self.described()?;
-                let is_asked = |url: &Url| request.is_answered_by(url, &shared.base_url);
-                let answer = exchange.execute(&shared.http, attempt, body);
+                let asked = self.described()?;
+                let is_asked = |url: &Url| asked.is_answered_by(url, &account.shared.base_url);
+                let answer = exchange.execute(&account.shared.http, request, body);
                 timeout_at(until, exchange.read(answer, is_asked)).await
             };
-            let sent = exchange.end();
-            let limit = if until < deadline {
-                self.options.timeout
-            } else {
-                self.options.deadline
-            };
-            let status = exchange.status.map(|status| status.as_u16());
-            if status.is_some_and(|status| status != 401) {
-                account.key.accepted(key_now.clone());
-            }
-            let whole = matches!(ended, Ok(Ok(())));
-            let error = match self.value(ended, limit, &exchange) {
-                Ok(value) => {
-                    debug!(
-                        http.request.resend_count = attempts - 1,
-                        http.response.status_code = status,
-                        "attempt succeeded"
-                    );
+            let error = match self.outcome(exchange, ended, deadline, &key, &mut made) {
+                Ok(response) => {
                     account.pace.granted(turn);
-                    return Ok(Response {
-                        value,
-                        status: exchange.status.unwrap_or_default(),
-                        headers: mem::take(&mut exchange.headers),
-                        body: mem::take(&mut exchange.body),
-                        attempts,
-                    });
+                    return Ok(response);
                 }
-                Err(error) => error.with(self.met(&mut exchange, whole, &key_now)),
+                Err(error) => error,
             };
-            let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_input();
-            applied |= sent && !unseen;
-            let made = attempts - u32::from(error.is_invalid_input());
-            let error = error.after(made, applied);
-            debug!(
-                http.request.resend_count = attempts - 1,
-                http.response.status_code = status,
-                error.type = &*error.error_type(),
-                "attempt failed"
-            );
-
-            let asked = error.retry_after();
-            match (status, asked) {
+            match (
+                error.status().map(|status| status.as_u16()),
+                error.retry_after(),
+            ) {
                 (None, _) => {}
-                (Some(429), _) => account.pace.refused(turn, asked),
+                (Some(429), asked) => account.pace.refused(turn, asked),
                 (Some(503), Some(asked)) => account.pace.held(turn, asked),
                 (Some(_), _) => account.pace.granted(turn),
             }
-            if applied && !self.described()?.repeatable {
+            let Some(wait) = self.again(&error, &key, deadline, &mut made) else {
                 return Err(error);
-            }
-            if status == Some(401) && !rekeyed && account.key.refused(&key_now) {
-                rekeyed = true;
-                continue;
-            }
-            let asked = asked.unwrap_or_default();
-            let limited = error.is_rate_limited();
-            let used_up = if limited {
-                self.options.max_retries == 0
-            } else {
-                retries == self.options.max_retries
             };
-            if used_up || !error.is_retryable() || asked > shared.max_retry_after {
-                return Err(error);
-            }
-            if !limited {
-                let wait = asked + shared.backoff.jitter(retries);
-                if after(wait) >= deadline || !account.budget.withdraw() {
-                    return Err(error);
-                }
-                retries += 1;
+            last = Some(error);
+            if !wait.is_zero() {
                 sleep(wait).await;
             }
-            last = Some(error);
         }
-        unreachable!("the range of attempts has no end")
     }
 
-    /// The request of one attempt, with the key of this moment.
+    /// How long to wait before the next attempt; nothing if this error is the end.
+    fn again(
+        &self,
+        error: &Error,
+        key: &HeaderValue,
+        deadline: Instant,
+        made: &mut Made,
+    ) -> Option<Duration> {
+        let Account { shared, budget, .. } = &*self.account;
+        if made.applied && !self.described().is_ok_and(|request| request.repeatable) {
+            return None;
+        }
+        let unknown = error.status().is_some_and(|status| status == 401);
+        if unknown && error.is_auth() && !made.rekeyed && self.account.key.refused(key) {
+            made.rekeyed = true;
+            return Some(Duration::ZERO);
+        }
+        let asked = error.retry_after().unwrap_or_default();
+        if !error.is_retryable() || asked > shared.max_retry_after {
+            return None;
+        }
+        if error.is_rate_limited() {
+            // The pace sees to the wait.
+            return (self.options.max_retries > 0).then_some(Duration::ZERO);
+        }
+        let wait = asked + shared.backoff.jitter(made.retries);
+        let used_up = made.retries == self.options.max_retries;
+        if used_up || after(wait) >= deadline || !budget.withdraw() {
+            return None;
+        }
+        made.retries += 1;
+        Some(wait)
+    }
+
+    /// The request of the next attempt, with the key of this moment.
     fn attempt(
         &mut self,
-        number: u32,
         key: &HeaderValue,
-    ) -> Result<(reqwest::Request, Option<Bytes>), String> {
-        let shared = &self.account.shared;
-        let request = self.request.as_mut().map_err(|refused| refused.clone())?;
+        made: &mut Made,
+    ) -> Result<(reqwest::Request, Option<Bytes>), Error> {
+        let Account { shared, budget, .. } = &*self.account;
+        let request = self.request.as_mut();
+        let request = request.map_err(|reason| made.refused(reason.clone()))?;
         let mut more = HeaderMap::new();
         if let Some(hook) = &shared.on_attempt {
-            let operation = self.operation;
-            hook(&mut more, &Attempt { number, operation });
+            let attempt = Attempt {
+                number: made.attempts + 1,
+                operation: self.operation,
+            };
+            hook(&mut more, &attempt);
             if let Some(name) = more.keys().find(|name| is_reserved(name)) {
-                return Err(reserved(name));
+                return Err(made.refused(reserved(name)));
             }
         }
         let known = [&shared.headers, &request.headers, &more];
@@ -437,19 +455,69 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         let url = request.url(&shared.base_url);
         let mut attempt = reqwest::Request::new(request.method.clone(), url);
         *attempt.headers_mut() = headers;
+        if made.attempts == 0 {
+            budget.deposit();
+        }
+        made.attempts += 1;
         Ok((attempt, request.body.clone()))
+    }
+
+    /// What an attempt has come to.
+    fn outcome(
+        &self,
+        mut exchange: Exchange,
+        ended: Result<Result<(), Stopped>, Elapsed>,
+        deadline: Instant,
+        key: &HeaderValue,
+        made: &mut Made,
+    ) -> Result<Response<T>, Error> {
+        let sent = exchange.end();
+        let status = exchange.status.map(|status| status.as_u16());
+        if status.is_some_and(|status| status != 401) {
+            self.account.key.accepted(key);
+        }
+        let resend_count = made.attempts - 1;
+        let whole = matches!(ended, Ok(Ok(())));
+        let error = match self.value(ended, deadline, &exchange) {
+            Ok(value) => {
+                debug!(
+                    http.request.resend_count = resend_count,
+                    http.response.status_code = status,
+                    "attempt succeeded"
+                );
+                return Ok(Response {
+                    value,
+                    status: exchange.status.unwrap_or_default(),
+                    headers: mem::take(&mut exchange.headers),
+                    body: mem::take(&mut exchange.body),
+                    attempts: made.attempts,
+                });
+            }
+            Err(error) => error.with(self.met(&mut exchange, whole, key)),
+        };
+        let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_input();
+        made.applied |= sent && !unseen;
+        made.attempts -= u32::from(error.is_invalid_input());
+        debug!(
+            http.request.resend_count = resend_count,
+            http.response.status_code = status,
+            error.type = &*error.error_type(),
+            "attempt failed"
+        );
+        Err(error.after(made.attempts, made.applied))
     }
 
     /// What the answer says, or why it does not.
     fn value(
         &self,
         ended: Result<Result<(), Stopped>, Elapsed>,
-        limit: Duration,
+        deadline: Instant,
         exchange: &Exchange,
     ) -> Result<T, Error> {
         if exchange.redirected {
             return Err(Error::new(Kind::Redirected));
         }
+        let timed_out = |limit| Error::new(Kind::Timeout(Some(limit)));
         // A body that breaks off or never ends does not hide the status.
         if exchange.status.is_some_and(|status| !status.is_success()) {
             return Err(Error::new(Kind::Status));
@@ -467,7 +535,8 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             }
             Ok(Err(Stopped::TooLong)) => Err(Error::new(Kind::Decode("is longer than 1 MiB"))),
             Ok(Err(Stopped::Broken(source))) => Err(Error::transport(source)),
-            Err(_) => Err(Error::new(Kind::Timeout(Some(limit)))),
+            Err(_) if Instant::now() < deadline => Err(timed_out(self.options.timeout)),
+            Err(_) => Err(timed_out(self.options.deadline)),
         }
     }
 

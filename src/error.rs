@@ -114,7 +114,7 @@ impl Error {
         Self::new(kind).because(source.without_url())
     }
 
-    /// Adds what the calls's attempts so far have come to.
+    /// Adds what the call's attempts so far have come to.
     pub(crate) fn after(mut self, attempts: u32, may_have_been_applied: bool) -> Self {
         self.0.attempts = attempts;
         self.0.may_have_been_applied = may_have_been_applied;
@@ -354,7 +354,7 @@ impl fmt::Display for Error {
                  `redirect(Policy::none())` and correct the base URL",
             )?,
             Kind::Decode(problem) => {
-                write!(f, "the answer {problem}; look up elsewhere what holds now")?
+                write!(f, "the answer {problem}; look up elsewhere what holds now")?;
             }
         }
         if self.0.attempts > 1 {

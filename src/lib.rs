@@ -14,6 +14,7 @@ compile_error!(
 extern crate self as sigmamind;
 
 mod backoff;
+mod batch;
 #[cfg(feature = "blocking")]
 mod blocking;
 mod builder;
@@ -34,6 +35,7 @@ mod response;
 mod tls;
 mod types;
 
+pub use batch::Batch;
 pub use builder::ClientBuilder;
 pub use call::{Attempt, Call};
 pub use client::Client;

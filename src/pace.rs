@@ -88,6 +88,9 @@ impl Pace {
         if self.off.load(Relaxed) {
             return Ok(Turn::at(self.now()));
         }
+        if let Some(turn) = self.at_once() {
+            return Ok(turn);
+        }
         let place = self.join(patience)?;
         loop {
             match place.step(patience) {
@@ -171,6 +174,19 @@ impl Pace {
             return Err(within_a_year(wait.max(rule.spacing())));
         }
         Ok(ends)
+    }
+
+    /// A turn, if nobody waits for one and it may be taken now.
+    fn at_once(&self) -> Option<Turn> {
+        let mut line = self.line();
+        if !line.waiting.is_empty() {
+            return None;
+        }
+        let (turn, news) = line.rule.ask(self.now());
+        self.off.store(line.rule.is_off(), Relaxed);
+        drop(line);
+        tell(news);
+        turn.ok()
     }
 
     fn join(&self, patience: Patience) -> Result<Place<'_>, Duration> {

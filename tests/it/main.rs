@@ -1,6 +1,7 @@
 //! One binary for all tests, so that the crate is linked once.
 
 mod answers;
+mod batch;
 mod blocking;
 mod bodies;
 mod calls;
@@ -12,6 +13,7 @@ mod honest;
 mod keys;
 mod mock;
 mod nested;
+mod pace;
 mod properties;
 mod regenerate;
 mod retries;
