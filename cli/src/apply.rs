@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::ArgMatches;
-use sigmamind::Client;
+use sigmamind::{Batch, Call, Client, Error, PhoneNumber, Response};
 use tokio::{
     runtime,
     task::{JoinHandle, spawn_blocking},
@@ -15,7 +15,6 @@ use tokio::{
 };
 
 use crate::{
-    batch::Batch,
     change::{self, Change},
     failure::{Exit, Failure, Result},
     input::{Input, Row},
@@ -86,9 +85,9 @@ pub fn apply(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     if !matches.get_flag("dry-run") {
         journal::is_free(&path)?;
     }
-    let input = Input::read(file, columns)?;
+    let input = Input::read(file, columns, &common)?;
     let mut plan = Plan::default();
-    let rows = input.check(columns, &common, &connection.checking()?, |row, change| {
+    let rows = input.check(&connection.checking()?, |row, change| {
         plan.add(columns, row, change);
     })?;
     screen::say(&plan.words(columns, &input.name, connection.server()));
@@ -111,7 +110,6 @@ pub fn apply(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     let work = Work {
         columns,
         input: &input,
-        common: &common,
         client,
         options,
         journal: Journal::create(&path, &job)?,
@@ -154,7 +152,7 @@ pub fn resume(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
         )));
     }
     let common = together(&job.to, &secrets)?;
-    let input = Input::read(&file, columns)?;
+    let input = Input::read(&file, columns, &common)?;
     if input.sha256 != job.sha256 {
         return Err(Failure::usage(format!(
             "{} is not what it was when {} was begun; restore it, or `apply` it as a new job with \
@@ -164,7 +162,7 @@ pub fn resume(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
         )));
     }
     let mut plan = Plan::default();
-    let rows = input.check(columns, &common, &connection.checking()?, |row, change| {
+    let rows = input.check(&connection.checking()?, |row, change| {
         if !past.get(&row.number).is_some_and(Fate::is_applied) {
             plan.add(columns, row, change);
         }
@@ -177,7 +175,6 @@ pub fn resume(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     let work = Work {
         columns,
         input: &input,
-        common: &common,
         options,
         client: if rest.is_empty() {
             connection.checking()
@@ -261,8 +258,7 @@ fn say_past(rows: &[Row], past: &Past) {
 /// A job, with all that it takes.
 struct Work<'w> {
     columns: &'w Columns,
-    input: &'w Input,
-    common: &'w Change,
+    input: &'w Input<'w>,
     client: Client,
     options: Options,
     journal: Journal,
@@ -294,7 +290,7 @@ impl Work<'_> {
 
     fn after_canary(&self, first: &[&Row], others: usize) -> Halt {
         let past = self.past.borrow();
-        let report = Report::new(self.columns, first.iter().copied(), &past);
+        let report = Report::new(first.iter().copied(), &past);
         screen::say(&report.canary());
         let agreed = if self.options.yes {
             Ok(report.is_all_applied())
@@ -351,7 +347,7 @@ impl Work<'_> {
                     let Some((index, outcome)) = next else { break };
                     let row = rows[index];
                     let applied = outcome.is_ok();
-                    let refused = outcome.as_ref().is_err_and(sigmamind::Error::is_auth);
+                    let refused = outcome.as_ref().is_err_and(Error::is_auth);
                     progress.ended(applied);
                     failures += usize::from(!applied);
                     if let Err(error) = self.end(row, &outcome) {
@@ -380,8 +376,8 @@ impl Work<'_> {
     }
 
     /// Records that a number is begun, and makes its call.
-    fn begin(&self, row: &Row) -> io::Result<sigmamind::Call<sigmamind::PhoneNumber>> {
-        let change = self.input.change(self.columns, self.common, row);
+    fn begin(&self, row: &Row) -> io::Result<Call<PhoneNumber>> {
+        let change = self.input.change(row);
         let change = change.map_err(|failure| io::Error::other(failure.to_string()))?;
         let update = change::update(&change).map_err(io::Error::other)?;
         self.journal.begun(&row.number, &change)?;
@@ -396,12 +392,9 @@ impl Work<'_> {
     fn end(
         &self,
         row: &Row,
-        outcome: &std::result::Result<
-            sigmamind::Response<sigmamind::PhoneNumber>,
-            sigmamind::Error,
-        >,
+        outcome: &std::result::Result<Response<PhoneNumber>, Error>,
     ) -> io::Result<()> {
-        let change = self.input.change(self.columns, self.common, row);
+        let change = self.input.change(row);
         let change = change.unwrap_or_default();
         let ended = outcome::ended(self.columns, &row.number, &change, outcome);
         let written = self.journal.ended(&ended);
@@ -426,7 +419,7 @@ impl Work<'_> {
         let journal = self.journal.path.display();
         let synced = self.journal.sync();
         let past = self.past.borrow();
-        let report = Report::new(self.columns, rows.iter(), &past);
+        let report = Report::new(rows.iter(), &past);
         let stem = journal::stem(&self.journal.path);
         let written = report.write(self.input, &stem);
         report.print(matches, self.input, &stem);

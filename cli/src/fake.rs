@@ -31,6 +31,9 @@ pub fn fake(matches: &ArgMatches) -> Result<Exit> {
     {
         fake.fail_next(*times, *status);
     }
+    if let Some(rate) = matches.get_one("rate-limit") {
+        fake.rate_limit(*rate);
+    }
     if let Some(delay) = matches.get_one::<Duration>("delay") {
         fake.delay(*delay);
     }

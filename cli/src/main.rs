@@ -2,19 +2,21 @@
 
 mod apply;
 mod args;
-mod batch;
+mod cells;
 mod change;
 mod export;
 mod failure;
 #[cfg(feature = "fake")]
 mod fake;
 mod files;
+mod form;
 mod input;
 mod interrupt;
 mod journal;
 mod key;
 mod outcome;
 mod plan;
+mod problem;
 mod progress;
 mod report;
 mod rollback;
@@ -98,19 +100,14 @@ fn completions(command: &mut Command, matches: &ArgMatches) -> Result<Exit> {
 fn man(command: &mut Command, matches: &ArgMatches) -> Result<Exit> {
     let cannot = |error: io::Error| Failure::usage(format!("cannot write the manual: {error}"));
     command.build();
-    match matches.get_one::<PathBuf>("folder") {
-        Some(folder) => {
-            clap_mangen::generate_to(command.clone(), folder).map_err(cannot)?;
-            Ok(Exit::Done)
-        }
-        None => {
-            let mut text = Vec::new();
-            clap_mangen::Man::new(command.clone())
-                .render(&mut text)
-                .map_err(cannot)?;
-            print(&String::from_utf8_lossy(&text))
-        }
+    if let Some(folder) = matches.get_one::<PathBuf>("folder") {
+        clap_mangen::generate_to(command.clone(), folder).map_err(cannot)?;
+        return Ok(Exit::Done);
     }
+    let mut text = Vec::new();
+    let page = clap_mangen::Man::new(command.clone());
+    page.render(&mut text).map_err(cannot)?;
+    print(&String::from_utf8_lossy(&text))
 }
 
 fn print(text: &str) -> Result<Exit> {

@@ -15,13 +15,12 @@ use crate::{
     files,
     input::{Input, Row},
     journal::{Fate, Outcome, Past},
-    schema::{self, Columns, number_name},
+    schema::{self, number_name},
     screen::{self, count, table},
 };
 
 /// What became of the rows of a file, in their order.
 pub struct Report<'r> {
-    columns: &'r Columns,
     rows: Vec<(&'r Row, Option<&'r Fate>)>,
 }
 
@@ -42,9 +41,8 @@ fn word(fate: Option<&Fate>) -> &'static str {
 }
 
 impl<'r> Report<'r> {
-    pub fn new(columns: &'r Columns, rows: impl Iterator<Item = &'r Row>, past: &'r Past) -> Self {
+    pub fn new(rows: impl Iterator<Item = &'r Row>, past: &'r Past) -> Self {
         Self {
-            columns,
             rows: rows.map(|row| (row, past.get(&row.number))).collect(),
         }
     }
@@ -71,7 +69,7 @@ impl<'r> Report<'r> {
                 _ => Ok(()),
             };
         }
-        files::write(&path, |out| input.excerpt(self.columns, &rest, out))?;
+        files::write(&path, |out| input.excerpt(&rest, out))?;
         Ok(())
     }
 
@@ -182,11 +180,12 @@ impl<'r> Report<'r> {
             text += &table(&["numbers", "such as", "failure"], rows);
         }
         for (name, numbers) in self.differing() {
-            text += &format!(
-                "\n\nThe server reports `{name}` otherwise than it was sent on {}, such as {}.",
-                count(numbers.len(), "number"),
-                numbers[0]
+            let (numbers, first) = (count(numbers.len(), "number"), numbers[0]);
+            let sentence = format!(
+                "The server reports `{name}` otherwise than it was sent on {numbers}, such as \
+                 {first}."
             );
+            text = [text, sentence].join("\n\n");
         }
         text
     }

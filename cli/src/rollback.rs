@@ -70,9 +70,8 @@ pub fn rollback(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     for (number, fate) in sent {
         let was = before.get(number);
         let cells = used.iter().map(|column| {
-            let set = fate.sets.contains(&column.name);
-            set.then(|| text(column, counterpart(was?, &column.name)?))
-                .flatten()
+            let was = was.filter(|_| fate.sets.contains(&column.name))?;
+            text(column, counterpart(was, &column.name)?)
         });
         let cells: Vec<Option<String>> = cells.collect();
         let known = cells.iter().flatten().count();

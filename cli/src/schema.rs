@@ -103,13 +103,13 @@ impl Column {
     }
 
     pub fn null(&self) -> Result<Value, String> {
-        match self.nullable {
-            true => Ok(Value::Null),
-            false => Err(format!(
-                "`{}` may not be null; the document allows no null there",
-                self.name
-            )),
+        if self.nullable {
+            return Ok(Value::Null);
         }
+        let name = &self.name;
+        Err(format!(
+            "`{name}` may not be null; the document allows no null there"
+        ))
     }
 
     fn fits(&self, value: &Value) -> bool {
@@ -190,16 +190,12 @@ impl Columns {
             .max_by(|a, b| alike(a).total_cmp(&alike(b)))
             .filter(|nearest| alike(nearest) > 0.8);
         let word = printable(word);
-        match nearest {
-            Some(nearest) => format!("there is no property `{word}`; do you mean `{nearest}`?"),
-            None => {
-                let all: Vec<_> = self.0.iter().map(|column| column.name.as_str()).collect();
-                format!(
-                    "there is no property `{word}`; there are {}",
-                    all.join(", ")
-                )
-            }
+        if let Some(nearest) = nearest {
+            return format!("there is no property `{word}`; do you mean `{nearest}`?");
         }
+        let all: Vec<_> = self.0.iter().map(|column| column.name.as_str()).collect();
+        let all = all.join(", ");
+        format!("there is no property `{word}`; there are {all}")
     }
 }
 
