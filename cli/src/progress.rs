@@ -7,10 +7,16 @@ use std::{
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{screen, slow::Slow};
+use crate::{
+    screen,
+    slow::{Pace, Slow},
+};
 
 /// How often there is a line where there is no terminal.
 const LINE: Duration = Duration::from_secs(10);
+
+/// How long what is granted is watched before it tells a rate.
+const ENOUGH: Duration = Duration::from_secs(3);
 
 pub struct Progress {
     bar: Option<ProgressBar>,
@@ -20,6 +26,8 @@ pub struct Progress {
     failed: usize,
     begun: Instant,
     said: Instant,
+    /// Since when the server limits the rate, and how many were done then.
+    limited: Option<(Instant, usize)>,
 }
 
 impl Progress {
@@ -38,6 +46,7 @@ impl Progress {
             failed: 0,
             begun: Instant::now(),
             said: Instant::now(),
+            limited: None,
         }
     }
 
@@ -51,6 +60,11 @@ impl Progress {
 
     /// To be called about once a second.
     pub fn tick(&mut self) {
+        let now = (Instant::now(), self.done);
+        self.limited = match self.slow.pace() {
+            Pace::Free => None,
+            Pace::Limited(_) => Some(self.limited.unwrap_or(now)),
+        };
         if let Some(bar) = &self.bar {
             bar.set_message(self.words());
         } else if self.said.elapsed() >= LINE {
@@ -67,24 +81,48 @@ impl Progress {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "it is shown with one digit")]
     fn words(&self) -> String {
         let mut words = vec![String::new()];
         if self.failed > 0 {
             words.push(format!("{} failed", self.failed));
         }
-        let rate = self.done as f64 / self.begun.elapsed().as_secs_f64();
         if self.done > 0 {
-            let left = Duration::try_from_secs_f64((self.all - self.done) as f64 / rate);
+            let rate = per_second(self.done, self.begun);
+            let left = self.begun.elapsed().as_secs_f64() * ratio(self.all - self.done, self.done);
+            let left = Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX);
             words.push(format!("{rate:.1}/s"));
-            words.push(format!(
-                "{} left",
-                HumanDuration(left.unwrap_or(Duration::MAX))
-            ));
+            words.push(format!("{} left", HumanDuration(left)));
         }
-        words.extend(self.slow.reason());
+        words.extend(self.why_slow());
         words.join(", ")
     }
+
+    /// What is granted tells what the server allows; until there is enough of it, what is tried.
+    fn why_slow(&self) -> Option<String> {
+        let (since, done) = self.limited?;
+        let tried = match self.slow.pace() {
+            Pace::Limited(tried) => tried,
+            Pace::Free => None,
+        };
+        let rate = if since.elapsed() >= ENOUGH {
+            Some(per_second(self.done - done, since))
+        } else {
+            tried
+        };
+        Some(rate.map_or("the server limits the rate".into(), |rate| {
+            let digits = usize::from(rate < 9.5);
+            format!("the server allows about {rate:.digits$}/s")
+        }))
+    }
+}
+
+fn per_second(done: usize, since: Instant) -> f64 {
+    ratio(done, 1) / since.elapsed().as_secs_f64()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "it is shown with one digit")]
+fn ratio(part: usize, whole: usize) -> f64 {
+    part as f64 / whole as f64
 }
 
 impl Drop for Progress {

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tracing::{
@@ -14,7 +14,16 @@ use tracing::{
 
 /// The last that the library has told.
 #[derive(Clone, Default)]
-pub struct Slow(Arc<Mutex<Option<String>>>);
+pub struct Slow(Arc<Mutex<Pace>>);
+
+/// How the server lets requests leave.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Pace {
+    #[default]
+    Free,
+    /// It limits the rate; with how many a second are tried now, if any are.
+    Limited(Option<f64>),
+}
 
 impl Slow {
     /// Listens from now on, to all of this process.
@@ -25,12 +34,12 @@ impl Slow {
         slow
     }
 
-    /// Why requests have to wait, if they have to.
-    pub fn reason(&self) -> Option<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub fn pace(&self) -> Pace {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pace> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -46,9 +55,9 @@ impl Subscriber for Listener {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut told = Told(None);
+        let mut told = Told(Pace::Free);
         event.record(&mut told);
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = told.0;
+        *self.0.lock() = told.0;
     }
 
     // Spans are not enabled.
@@ -66,19 +75,18 @@ impl Subscriber for Listener {
 }
 
 /// What an event says; one without fields says that nothing has to wait any more.
-struct Told(Option<String>);
+struct Told(Pace);
 
 impl Visit for Told {
     fn record_f64(&mut self, field: &Field, value: f64) {
         if field.name() == "rate" {
-            let digits = usize::from(value < 10.0);
-            self.0 = Some(format!("the server allows about {value:.digits$}/s"));
+            self.0 = Pace::Limited(Some(value));
         }
     }
 
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+    fn record_debug(&mut self, field: &Field, _: &dyn fmt::Debug) {
         if field.name() == "wait" {
-            self.0 = Some(format!("the server asks for a pause of {value:.1?}"));
+            self.0 = Pace::Limited(None);
         }
     }
 }

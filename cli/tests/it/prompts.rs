@@ -76,6 +76,19 @@ fn a_canary_is_shown_and_asked_about() {
 }
 
 #[test]
+fn it_says_why_it_is_slow() {
+    let stage = Stage::new(100);
+    stage.write_numbers(100);
+    stage.fake.rate_limit(20.0);
+    let mut session = on_a_terminal(&stage, "apply numbers.csv --yes");
+    session.exp_string("the server allows about").unwrap();
+    session.exp_string("Every number is in").unwrap();
+    session.exp_eof().unwrap();
+    assert_eq!(code(&session), 0);
+    assert_eq!(stage.applied().len(), 100);
+}
+
+#[test]
 fn ctrl_c_finishes_what_is_under_way() {
     let stage = Stage::new(200);
     stage.write_numbers(200);
