@@ -32,9 +32,11 @@ fn a_full_disk_stops_it_and_nothing_is_lost() {
     let recorded = stage.applied();
     let received = stage.fake.received();
     assert!(!recorded.is_empty() && received.len() < 100);
+    let begun = stage.begun();
     // What was sent and is not recorded as applied is said.
     for received in &received {
         let number = received.number.as_str();
+        assert!(begun.iter().any(|begun| begun == number), "{number}");
         assert!(
             recorded.iter().any(|applied| applied == number)
                 || done

@@ -87,6 +87,15 @@ impl Stage {
         lines.collect()
     }
 
+    /// The numbers that the journal has as begun.
+    pub fn begun(&self) -> Vec<String> {
+        let lines = self.journal();
+        let numbers = lines
+            .iter()
+            .filter_map(|line| line["begun"]["number"].as_str());
+        numbers.map(ToOwned::to_owned).collect()
+    }
+
     /// The numbers that the journal has as applied.
     pub fn applied(&self) -> Vec<String> {
         let lines = self.journal();
