@@ -50,7 +50,7 @@ impl Program {
                     text = text.replace(place, &format!("{method}{place}"));
                 }
                 if file.ends_with("Cargo.toml") {
-                    text = text.replace("members = [\"benches\"]", "");
+                    text = text.replace("members = [\"benches\", \"cli\"]", "");
                 }
                 write(&copy.join(file.strip_prefix(CRATE).unwrap()), &text);
             }

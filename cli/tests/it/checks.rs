@@ -1,0 +1,161 @@
+//! A file is checked as a whole before anything is sent, and each mistake has its place.
+
+use crate::stage::Stage;
+
+/// What is said of a file that has mistakes.
+fn mistakes(text: impl AsRef<[u8]>, arguments: &str) -> String {
+    let stage = Stage::new(9);
+    stage.write("numbers.csv", text);
+    let done = stage.run(&format!("apply numbers.csv --yes {arguments}"));
+    assert_eq!(done.code, Some(2), "{}", done.err);
+    assert!(stage.fake.received().is_empty());
+    assert!(!stage.path("numbers.csv.journal.jsonl").exists());
+    done.err.trim_start_matches("error: ").to_owned()
+}
+
+#[test]
+fn every_mistake_has_file_line_and_column() {
+    let text = "\
+# from the spreadsheet
+phoneNumber;friendlyName
+14155000000;lost its plus
+1.4155E+10;lost digits
++14155000002;once
++14155000002;twice
+;
++14155000003;
++14155000004
++1 415-500-0005;dashes
+;no number
+";
+    assert_eq!(
+        mistakes(text, ""),
+        "\
+numbers.csv has 8 mistakes, and nothing was sent:
+numbers.csv:3:1: 14155000000 has lost its `+`, as happens in spreadsheets; write +14155000000, in a column that is formatted as text
+numbers.csv:4:1: a spreadsheet has made 1.4155E+10 of the number, and digits are lost; copy it again, into a column that is formatted as text
+numbers.csv:6:1: +14155000002 is in line 5 already; say all that is to be set on a number in one row
+numbers.csv:7:1: the row is empty; take it out
+numbers.csv:8:1: the row sets nothing; give a value or take it out
+numbers.csv:9:2: there is 1 cell, and 2 columns
+numbers.csv:10:1: `+1 415-500-0005` is not an E.164 phone number: only digits may follow the `+`
+numbers.csv:11:1: there is no number in this row
+"
+    );
+}
+
+#[test]
+fn lines_are_counted_within_quotation_marks_and_after_line_breaks_of_windows() {
+    let text = "phoneNumber,friendlyName\r\n+14155000000,\"two\r\nlines\"\r\n\r\n14155000001,x\r\n";
+    for text in [text, &text.replace('\r', "")] {
+        let said = mistakes(text, "");
+        assert!(
+            said.starts_with("numbers.csv:5:1: 14155000001 has lost its `+`"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_quotation_mark_that_is_not_closed_swallows_no_rows() {
+    let text = "phoneNumber,friendlyName\n+14155000000,\"open\n+14155000001,x\n";
+    assert_eq!(
+        mistakes(text, ""),
+        "numbers.csv:2:1: a quotation mark is opened in this row and never closed\n"
+    );
+}
+
+#[test]
+fn an_unknown_column_comes_with_a_suggestion() {
+    assert_eq!(
+        mistakes("phoneNumber,frendly-name\n", ""),
+        "numbers.csv:1:13: there is no property `frendly-name`; do you mean `friendlyName`?\n"
+            .replace(":13:", ":2:")
+    );
+    assert_eq!(
+        mistakes("phoneNumber,friendlyName,friendly-name\n", ""),
+        "numbers.csv:1:3: the column `friendly-name` is there twice\n"
+    );
+    assert_eq!(
+        mistakes("friendlyName\nx\n", ""),
+        "numbers.csv:1:1: there is no column `phoneNumber`\n"
+    );
+    assert_eq!(
+        mistakes("+14155000000,x\n", ""),
+        "numbers.csv:1:1: there is no header; name the columns: phoneNumber, …\n"
+    );
+}
+
+#[test]
+fn json_lines_have_the_column_of_the_value() {
+    let text = r#"{"phoneNumber": "+14155000000", "friendlyName": 5}
+{"phoneNumber": 14155000001, "friendlyName": "x"}
+
+{"phoneNumber": "+14155000002", "friendlyName": null}
+{"phoneNumber": "+14155000003", "friendlyName": "x", "friendly-name": "y"}
+{"friendlyName": "x"}
+{"phoneNumber": "+14155000004", "colour": "red"}
+{"phoneNumber":
+"#;
+    assert_eq!(
+        mistakes(text, ""),
+        "\
+numbers.csv has 7 mistakes, and nothing was sent:
+numbers.csv:1:49: `friendlyName` is not text
+numbers.csv:2:17: 14155000001 has lost its `+`, as happens in spreadsheets; write +14155000001, in a column that is formatted as text
+numbers.csv:4:49: `friendlyName` may not be null; the document allows no null there
+numbers.csv:5:71: `friendly-name` is there twice
+numbers.csv:6:1: there is no `phoneNumber`
+numbers.csv:7:43: there is no property `colour`; there are friendlyName, inboundAgentId, outboundAgentId, sipTrunkName, terminationSipUri, trunkPassword, trunkUsername
+numbers.csv:8:15: this is not a JSON object
+"
+    );
+}
+
+#[test]
+fn what_is_no_text_is_refused_with_its_place() {
+    assert_eq!(
+        mistakes(b"phoneNumber,friendlyName\n+14155000000,\xe9t\xe9\n", ""),
+        "numbers.csv:2:14: this is not UTF-8; save the file as \"CSV UTF-8\"\n"
+    );
+    assert_eq!(
+        mistakes("", ""),
+        "numbers.csv:1:1: there is nothing in it\n"
+    );
+    assert_eq!(
+        mistakes("phoneNumber,friendlyName\n", ""),
+        "numbers.csv has no numbers in it\n"
+    );
+}
+
+#[test]
+fn what_is_said_twice_is_refused() {
+    assert_eq!(
+        mistakes(
+            "phoneNumber,friendlyName\n+14155000000,x\n",
+            "--to friendly-name=y"
+        ),
+        "`friendlyName` is a column of numbers.csv, and is also to be set on every number; say it \
+         once\n"
+    );
+    assert_eq!(
+        mistakes("+14155000000\n", "--to friendlyName=x --to friendly-name=y"),
+        "`friendlyName` is given twice\n"
+    );
+}
+
+#[test]
+fn numbers_alone_need_something_to_set() {
+    let error = "numbers.csv has numbers alone; say with --to PROPERTY=VALUE what is to be set\n";
+    assert_eq!(mistakes("+14155000000\n", ""), error);
+    assert_eq!(mistakes("phoneNumber\n+14155000000\n", ""), error);
+}
+
+#[test]
+fn only_so_many_mistakes_are_shown() {
+    let text = format!("phoneNumber,friendlyName\n{}", ",x\n".repeat(25));
+    let said = mistakes(text, "");
+    assert!(said.starts_with("numbers.csv has 25 mistakes"));
+    assert!(said.ends_with("\nand 5 more like these\n"));
+    assert_eq!(said.lines().count(), 22);
+}

@@ -1,0 +1,131 @@
+//! The document revised: flags, columns and template follow, with no edit of the program.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::stage::{Done, Stage, done};
+
+/// The program, built from the later pages (by the patch of the documentation), with a property and
+/// the path's parameter renamed.
+fn revised(stage: &Stage) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let folder = fs::read_dir(root.join("docs")).unwrap();
+    let pages = folder.map(|page| page.unwrap().path());
+    let pages = pages.filter_map(|page| fs::read_to_string(page).ok());
+    let pages: String = pages.collect();
+    let start = pages
+        .find("--- a/openapi.yaml")
+        .expect("docs/ has the patch");
+    let patch = pages[start..].split("```").next().unwrap();
+    let document = fs::read_to_string(root.join("openapi.yaml")).unwrap();
+    let patch = diffy::Patch::from_str(patch).unwrap();
+    let document = diffy::apply(&document, &patch).unwrap();
+    let document = document
+        .replace("trunkUsername", "trunkUser")
+        .replace("phoneNumber", "lineNumber");
+    stage.write("revised.yaml", document);
+
+    // Where the library's own tests build, so that what both need is built once.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nested/target");
+    let built = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--offline",
+            "--quiet",
+            "--package",
+            "sigmamind-cli",
+        ])
+        .current_dir(root)
+        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_INCREMENTAL", "0")
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
+        .env("SIGMAMIND_OPENAPI", stage.path("revised.yaml"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{text}");
+    target.join("debug/sigmamind").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_program_follows_a_revised_document() {
+    let stage = Stage::new(0);
+    let program = revised(&stage);
+    let run = |arguments: &str| -> Done {
+        let mut command = Command::new(&program);
+        done(
+            command
+                .args(arguments.split_whitespace())
+                .current_dir(stage.path("")),
+        )
+    };
+
+    let template = run("template").out;
+    assert_eq!(
+        template.lines().last(),
+        Some(
+            "lineNumber,friendlyName,inboundAgentId,outboundAgentId,outboundPhoneNumber,\
+             terminationSipUri,trunkPassword,trunkUser"
+        )
+    );
+    assert!(template.contains(
+        "# friendlyName: Name that people know the number by. (text, at most 128 characters)\n"
+    ));
+
+    let help = run("set --help").out;
+    for flag in [
+        "--outbound-phone-number <VALUE>",
+        "--trunk-user <VALUE>",
+        "--null <PROPERTY>",
+    ] {
+        assert!(help.contains(flag), "{help}");
+    }
+    assert!(
+        !help.contains("sip-trunk-name") && !help.contains("trunk-username"),
+        "{help}"
+    );
+
+    stage.write(
+        "good.csv",
+        "line-number,trunkUser,inbound-agent-id\n+14155000000,user,\\N\n+14155000001,,a\n",
+    );
+    let plan = run("apply good.csv --dry-run --null outboundAgentId");
+    assert_eq!(plan.code, Some(0), "{}", plan.err);
+    assert_eq!(
+        plan.err,
+        "\
+good.csv: 2 numbers to change at SigmaMind
+  inboundAgentId   set on 1, null on 1
+  outboundAgentId  null on 2
+  trunkUser        set on 1
+For example:
+  +14155000000 inboundAgentId=null outboundAgentId=null trunkUser=\"user\"
+  +14155000001 inboundAgentId=\"a\" outboundAgentId=null
+This was a dry run: nothing was sent.
+"
+    );
+
+    let long = "x".repeat(129);
+    stage.write(
+        "bad.csv",
+        format!(
+            "lineNumber,friendlyName,outboundPhoneNumber\n+14155000000,{long},\n+14155000001,,123\n"
+        ),
+    );
+    let refused = run("apply bad.csv --dry-run").err;
+    let mut lines = refused.lines().skip(1);
+    assert_eq!(
+        lines.next(),
+        Some("bad.csv:2:2: `friendlyName` has 129 characters and may have at most 128")
+    );
+    let pattern = lines.next().unwrap();
+    assert!(
+        pattern.starts_with("bad.csv:3:3: `outboundPhoneNumber` does not match"),
+        "{pattern}"
+    );
+
+    stage.write("old.csv", "phoneNumber,trunkUsername\n+14155000000,user\n");
+    assert_eq!(
+        run("apply old.csv --dry-run").err,
+        "error: old.csv:1:1: there is no property `phoneNumber`; do you mean `lineNumber`?\n"
+    );
+}

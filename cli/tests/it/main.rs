@@ -1,0 +1,18 @@
+//! The program from outside, against the library's fake server.
+
+mod apply;
+mod checks;
+mod document;
+#[cfg(feature = "fake")]
+mod fake;
+mod faults;
+#[cfg(unix)]
+mod kills;
+#[cfg(unix)]
+mod prompts;
+mod resume;
+mod rollback;
+mod secrets;
+mod set;
+mod stage;
+mod transcripts;

@@ -1,0 +1,77 @@
+//! `rollback`: what can be set back, and what not.
+
+use crate::stage::Stage;
+
+fn applied() -> Stage {
+    let stage = Stage::new(4);
+    stage.write(
+        "numbers.csv",
+        "phoneNumber,friendlyName,inboundAgentId\n\
+         +14155000000,New,new\n+14155000001,New,new\n+14155000002,New,\n+14155000009,New,\n",
+    );
+    assert_eq!(stage.run("apply numbers.csv --yes").code, Some(1));
+    stage
+}
+
+#[test]
+fn an_export_sets_back_what_it_knows() {
+    let stage = applied();
+    stage.write(
+        "export.csv",
+        "phoneNumber,provider,friendlyName,inboundAgentId\n\
+         +14155000000,twilio,Old,old\n+14155000001,twilio,Old,\n",
+    );
+    let done = stage.run("rollback numbers.csv.journal.jsonl --before export.csv -o back.csv");
+    assert_eq!(done.code, Some(1), "{}", done.err);
+    assert_eq!(
+        stage.read("back.csv"),
+        "phoneNumber,friendlyName,inboundAgentId\n+14155000000,Old,old\n+14155000001,Old,\n"
+    );
+    assert_eq!(
+        done.out,
+        "\
+what              numbers  such as
+set back          1        +14155000000
+set back in part  1        +14155000001
+nothing known     1        +14155000002
+
+what it was is not known  numbers
+friendlyName              1
+inboundAgentId            1
+"
+    );
+    assert_eq!(stage.run("apply back.csv --yes").code, Some(0));
+    assert_eq!(stage.name(0), Some("Old".into()));
+}
+
+#[test]
+fn an_earlier_journal_sets_back_what_was_reported_then() {
+    let stage = Stage::new(2);
+    stage.write_numbers(2);
+    assert_eq!(stage.run("apply numbers.csv --yes").code, Some(0));
+    stage.write("second.csv", "+14155000000\n+14155000001\n");
+    assert_eq!(
+        stage
+            .run("apply second.csv --yes --to friendlyName=New")
+            .code,
+        Some(0)
+    );
+    let done = stage
+        .run("rollback second.csv.journal.jsonl --before numbers.csv.journal.jsonl -o back.csv");
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert_eq!(
+        stage.read("back.csv"),
+        "phoneNumber,friendlyName\n+14155000000,Line 0\n+14155000001,Line 1\n"
+    );
+    assert_eq!(done.err, "`sigmamind apply back.csv` sets them back.\n");
+}
+
+#[test]
+fn a_journal_without_anything_applied_is_refused() {
+    let stage = Stage::new(0);
+    stage.write_numbers(1);
+    assert_eq!(stage.run("apply numbers.csv --yes").code, Some(1));
+    let done = stage.run("rollback numbers.csv.journal.jsonl --before numbers.csv -o back.csv");
+    assert_eq!(done.code, Some(2));
+    assert!(!stage.path("back.csv").exists());
+}

@@ -1,0 +1,43 @@
+//! The transcripts of the documentation, tried.
+
+use sigmamind::{PhoneNumber, mock::FakeSigmaMind};
+use trycmd::TestCases;
+
+#[test]
+fn transcripts_are_what_happens() {
+    let fake = FakeSigmaMind::start();
+    for number in ["+14155552671", "+14155552672", "+14155552673"] {
+        fake.insert(
+            &number.parse().unwrap(),
+            PhoneNumber::default().active(true),
+        );
+    }
+    let cases = TestCases::new();
+    cases
+        .env("SIGMAMIND_BASE_URL", fake.url())
+        .env("SIGMAMIND_API_KEY", fake.key())
+        .insert_var("[URL]", fake.url().to_owned())
+        .unwrap();
+    cases.case("tests/transcripts/*.md");
+}
+
+/// Those of the README are among them.
+#[test]
+fn the_readme_has_no_others() {
+    let tried: String = std::fs::read_dir("tests/transcripts")
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let parts: Vec<_> = readme.split("```console\n").skip(1).collect();
+    assert!(!parts.is_empty());
+    for part in parts {
+        let transcript = part.split("```").next().unwrap();
+        assert!(
+            tried.contains(transcript),
+            "this is not tried:\n{transcript}"
+        );
+    }
+}
