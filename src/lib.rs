@@ -1,15 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(not(any(
-    feature = "rustls",
-    feature = "native-tls",
-    feature = "rustls-no-provider"
-)))]
-compile_error!(
-    "sigmamind needs TLS: enable one of its features `rustls` (the default), `native-tls` or `rustls-no-provider`"
-);
-
 // The generated code names this crate's types by their full path.
 extern crate self as sigmamind;
 
