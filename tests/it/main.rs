@@ -10,6 +10,7 @@ mod documented;
 mod errors;
 mod faults;
 mod honest;
+mod http2;
 mod keys;
 mod mock;
 mod nested;
