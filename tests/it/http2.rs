@@ -16,6 +16,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 
 /// Of `DATA` and `HEADERS`; of `SETTINGS` and `PING` it is the acknowledgement.
 const END_STREAM: u8 = 1;
@@ -24,6 +25,8 @@ const END_HEADERS: u8 = 4;
 
 /// A `SETTINGS` that allows one stream at a time.
 const ONE_STREAM: &[u8] = &[0, 3, 0, 0, 0, 1];
+/// One that allows that many bytes of a request's body.
+const WINDOW_OF_9: &[u8] = &[0, 4, 0, 0, 0, 9];
 /// The compressed `:status` of some answers.
 const OK: &[u8] = &[0x88];
 const BAD_REQUEST: &[u8] = &[0x8c];
@@ -121,6 +124,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
+/// Answers so many requests on a connection, and returns it open.
+pub async fn answer<S>(stream: S, requests: usize) -> io::Result<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut connection = Connection::accept(stream, &[]).await?;
+    for _ in 0..requests {
+        let stream = connection.request().await?;
+        connection.answer(stream, OK, SUCCESS.as_bytes()).await?;
+    }
+    Ok(connection.0)
+}
+
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
@@ -175,6 +191,20 @@ fn named(client: &Client, name: &str) -> Call<sigmamind::PhoneNumber> {
     client.update_phone_number(&"+14155552671".parse().unwrap(), &update)
 }
 
+/// A client and its connection to a server whose settings it knows.
+async fn acquainted(settings: &[u8]) -> (Client, Connection<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client(&format!("http://{}", listener.local_addr().unwrap()));
+    let first = tokio::spawn(call(&client).send());
+    let (stream, _) = listener.accept().await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut server = Connection::accept(stream, settings).await.unwrap();
+    let stream = server.request().await.unwrap();
+    server.answer(stream, OK, b"{}").await.unwrap();
+    first.await.unwrap().unwrap();
+    (client, server)
+}
+
 #[tokio::test]
 async fn a_call_that_has_ended_is_never_sent() {
     end_calls_that_wait().await;
@@ -187,16 +217,7 @@ async fn a_call_that_has_ended_is_never_sent_by_another_thread() {
 
 /// One stream is allowed and taken; a second call ends while it waits for one; then that is freed.
 async fn end_calls_that_wait() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = client(&format!("http://{}", listener.local_addr().unwrap()));
-    let first = tokio::spawn(named(&client, "first").send());
-    let (stream, _) = listener.accept().await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    let mut server = Connection::accept(stream, ONE_STREAM).await.unwrap();
-    let stream = server.request().await.unwrap();
-    server.answer(stream, OK, b"{}").await.unwrap();
-    first.await.unwrap().unwrap();
-
+    let (client, mut server) = acquainted(ONE_STREAM).await;
     for round in 0..600_u32 {
         let taken = tokio::spawn(named(&client, "taken").send());
         let stream = server.request().await.unwrap();
@@ -232,6 +253,23 @@ async fn end_calls_that_wait() {
         }
         next.await.unwrap().unwrap();
     }
+}
+
+/// The first half is on its way when the call ends: the rest stays here.
+#[tokio::test]
+async fn a_call_that_ends_while_it_is_sent_is_not_sent_whole() {
+    let (client, mut server) = acquainted(WINDOW_OF_9).await;
+    let late = named(&client, "late").timeout(Duration::from_millis(200));
+    let late = tokio::spawn(late.max_retries(0).send());
+    assert_eq!(server.next().await.unwrap().kind, HEADERS);
+    let part = server.next().await.unwrap();
+    assert_eq!((part.flags, &*part.payload), (0, &br#"{"friendl"#[..]));
+    let error = late.await.unwrap().unwrap_err();
+    assert!(error.may_have_been_applied(), "{error}");
+    let more = 9_u32.to_be_bytes();
+    server.send(WINDOW_UPDATE, 0, 3, &more).await.unwrap();
+    let next = server.next().await.unwrap();
+    assert_eq!((next.kind, next.stream), (RST_STREAM, 3), "{next:?}");
 }
 
 #[test]
