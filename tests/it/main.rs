@@ -17,6 +17,7 @@ mod mock;
 mod nested;
 mod pace;
 mod properties;
+mod proxies;
 mod regenerate;
 mod retries;
 mod secrets;
