@@ -420,14 +420,16 @@ fn http_version(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     builder.http1_only()
 }
 
-/// A connection that does not answer a ping is closed. That takes less than an attempt does by
-/// default, so that the next attempt is on a new connection.
 #[cfg(feature = "http2")]
 fn http_version(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     builder
+        // A connection that does not answer a ping is closed. That takes less than an attempt
+        // does by default, so that the next attempt is on a new connection.
         .http2_keep_alive_interval(Duration::from_secs(10))
         .http2_keep_alive_timeout(Duration::from_secs(15))
         .http2_keep_alive_while_idle(true)
+        // What of an answer may wait to be read, in bytes.
+        .http2_initial_stream_window_size(64 << 10)
 }
 
 fn is_loopback(url: &Url) -> bool {

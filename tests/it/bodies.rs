@@ -10,7 +10,7 @@ use crate::{
     server::{KEY, SUCCESS, Server, Step, call, error_of, head, http, quick},
 };
 
-const MIB: usize = 1 << 20;
+pub const MIB: usize = 1 << 20;
 const LARGE: usize = 200 * MIB;
 const FLOOD: &[u8] = &[b' '; 64 << 10];
 
@@ -19,7 +19,7 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A JSON object of exactly this length.
-fn json(length: usize) -> String {
+pub fn json(length: usize) -> String {
     let (start, end) = (r#"{"friendlyName": ""#, r#""}"#);
     let filler = "x".repeat(length - start.len() - end.len());
     [start, &filler, end].concat()
@@ -188,7 +188,7 @@ fn gigantic() -> Vec<Step> {
 
 /// The most memory that this process has had.
 #[cfg(target_os = "linux")]
-fn peak() -> u64 {
+pub fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.unwrap().trim().trim_end_matches(" kB");

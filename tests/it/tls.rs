@@ -1,8 +1,8 @@
 //! https: where it is needed, and what it needs.
 
-use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{env, fs, future::poll_fn, mem, path::PathBuf, sync::Arc, time::Duration};
 
-use sigmamind::{Client, mock::FakeSigmaMind};
+use sigmamind::{Client, http::Response, mock::FakeSigmaMind};
 use tokio::net::TcpListener;
 use tokio_rustls::{
     TlsAcceptor,
@@ -10,12 +10,14 @@ use tokio_rustls::{
 };
 
 use crate::{
+    bodies::{MIB, json, peak},
     child, http2,
     server::{KEY, Server, call, quick},
 };
 
 /// How the tests in a process of their own are told where the server is.
 const URL: &str = "SERVER_UNDER_TEST";
+const SIZE: &str = "SIZE_OF_A_PIECE";
 
 /// A file with a certificate that is its own authority, and who can speak for it.
 fn certificate(name: &str) -> (PathBuf, TlsAcceptor) {
@@ -86,6 +88,89 @@ fn caller_over_silent_connections() {
             "the connection broke; try again later [the request may have taken effect]"
         );
         assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
+    });
+}
+
+/// Serves HTTP/2 and TLS, each answer but the first in pieces of so many bytes.
+async fn in_pieces(listener: TcpListener, acceptor: TlsAcceptor, size: usize) {
+    let (stream, _) = listener.accept().await.unwrap();
+    let stream = acceptor.accept(stream).await.unwrap();
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    let mut first = true;
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        let answer = if mem::take(&mut first) {
+            "{}".into()
+        } else {
+            json(MIB)
+        };
+        tokio::spawn(async move {
+            let mut asked = request.into_body();
+            while asked.data().await.is_some() {}
+            let mut body = respond.send_response(Response::new(()), false).unwrap();
+            for piece in answer.as_bytes().chunks(size) {
+                body.reserve_capacity(piece.len());
+                while body.capacity() < piece.len() {
+                    let Some(Ok(_)) = poll_fn(|context| body.poll_capacity(context)).await else {
+                        return; // it was refused
+                    };
+                }
+                let piece = piece.to_vec().into();
+                if body.send_data(piece, false).is_err() {
+                    return;
+                }
+            }
+            let _ = body.send_data("".into(), true);
+        });
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_success_in_pieces_takes_no_more_than_four_times_its_size() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for size in [1, 64, 9000] {
+        let (file, acceptor) = certificate("pieces");
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!(
+            "https://localhost:{}",
+            listener.local_addr().unwrap().port()
+        );
+        runtime.spawn(in_pieces(listener, acceptor, size));
+        let file = file.to_str().unwrap();
+        let environment = [
+            (URL, &*url),
+            (SIZE, &*size.to_string()),
+            ("SSL_CERT_FILE", file),
+            ("SSL_CERT_DIR", "/nonexistent"),
+        ];
+        child::run("tls::reader_of_pieces", &environment);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "a_success_in_pieces_takes_no_more_than_four_times_its_size runs it in a process of its own"]
+fn reader_of_pieces() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let url = env::var(URL).unwrap();
+        let client = Client::builder().api_key(KEY).base_url(url);
+        let client = client.max_retries(0).build().unwrap();
+        call(&client).await.unwrap();
+        let idle = peak();
+        let outcome = call(&client).await;
+        let growth = peak() - idle;
+        // Pieces so small are more than h2 puts up with, if they come faster than they are read.
+        let tiny = env::var(SIZE).unwrap() == "1";
+        match outcome {
+            Ok(phone) => assert_eq!(phone.body().len(), MIB),
+            Err(error) => assert!(tiny && error.is_decode(), "{error}"),
+        }
+        let most = if tiny { 8 } else { 4 };
+        assert!(growth <= most * MIB as u64, "it took {growth} bytes");
     });
 }
 
