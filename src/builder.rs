@@ -9,8 +9,8 @@ use reqwest::{
 };
 
 use crate::{
+    account::{Account, Attempt, Hook, Options, Shared, header},
     backoff::Backoff,
-    call::{Account, Attempt, Hook, Options, Shared, header},
     error::Error,
     generated::BASE_URL,
     key::Source,

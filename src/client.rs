@@ -6,8 +6,9 @@ use http::Method;
 use serde_json::Value;
 
 use crate::{
+    account::Account,
     builder::ClientBuilder,
-    call::{Account, Call},
+    call::Call,
     error::Error,
     generated::{
         models::{PhoneNumber, PhoneNumberUpdate},

@@ -4,6 +4,7 @@
 // The generated code names this crate's types by their full path.
 extern crate self as sigmamind;
 
+mod account;
 mod backoff;
 mod batch;
 #[cfg(feature = "blocking")]
@@ -26,9 +27,10 @@ mod response;
 mod tls;
 mod types;
 
+pub use account::Attempt;
 pub use batch::Batch;
 pub use builder::ClientBuilder;
-pub use call::{Attempt, Call};
+pub use call::Call;
 pub use client::Client;
 pub use error::Error;
 pub use generated::{

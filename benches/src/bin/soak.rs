@@ -99,13 +99,10 @@ async fn make_calls(client: Client, log: Arc<Log>, end: usize) -> Result<(), Fai
     while let Ok(call) = log.next.fetch_update(SeqCst, SeqCst, next) {
         let label = label(call);
         let update = PhoneNumberUpdate::default().friendly_name(&*label);
+        let sent = client.update_phone_number(&number, &update);
         // Any of the first to come may be among those.
-        let outcome = if call < AT_A_TIME {
-            let patient = client.with_timeout(DEADLINE);
-            patient.update_phone_number(&number, &update).await
-        } else {
-            client.update_phone_number(&number, &update).await
-        };
+        let first = call < AT_A_TIME;
+        let outcome = if first { sent.timeout(DEADLINE) } else { sent }.await;
         log.take(call, &label, outcome);
     }
     Ok(())
