@@ -11,6 +11,7 @@ mod prepare;
 mod read;
 mod schema;
 mod types;
+mod url;
 mod wrapper;
 
 use std::thread;
@@ -83,6 +84,7 @@ fn client(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
     );
     let tokens = generator.generate_tokens(&prepared).map_err(unsupported)?;
     let mut items = syn::parse2::<syn::File>(tokens).map_err(unsupported)?.items;
+    url::join(&mut items, document.operations.len())?;
     let written = types::complete(&mut items, &generator, &facts)?;
     let operations = facts.operations();
     let (server, header) = (&document.server, &document.key_header);

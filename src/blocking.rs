@@ -11,7 +11,7 @@ use std::{
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle};
 
-use crate::{call::Call, error::Error, response::Response};
+use crate::{batch::Batch, call::Call, error::Error, response::Response};
 
 impl<T: DeserializeOwned + Send + 'static> Call<T> {
     /// Sends it and waits for the outcome, without async.
@@ -50,8 +50,37 @@ impl<T: DeserializeOwned + Send + 'static> Call<T> {
     }
 }
 
+impl<I, T> Batch<I, T>
+where
+    I: Iterator<Item = Call<T>>,
+    T: DeserializeOwned + Send + 'static,
+{
+    /// The next outcome, as [`next`](Self::next) has it, without async.
+    ///
+    /// The calls run on the thread that [`Call::wait`] has them run on.
+    ///
+    /// ```no_run
+    /// # fn run(client: sigmamind::Client, numbers: Vec<sigmamind::E164>, update: sigmamind::PhoneNumberUpdate) {
+    /// let calls = numbers.iter().map(|number| client.update_phone_number(number, &update));
+    /// let mut batch = sigmamind::Batch::new(calls);
+    /// while let Some((index, outcome)) = batch.wait_next() {
+    ///     println!("{}: {}", numbers[index], outcome.is_ok());
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As `next` does, and if the thread cannot be started.
+    pub fn wait_next(&mut self) -> Option<(usize, Result<Response<T>, Error>)> {
+        let worker = worker().expect("a thread");
+        let _inside = worker.enter();
+        block_on(self.next())
+    }
+}
+
 /// Waits for a future that something else drives.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+fn block_on<F: Future>(future: F) -> F::Output {
     struct Waiting(Thread);
 
     impl Wake for Waiting {
@@ -72,7 +101,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// The runtime of the thread, which is started if it does not run yet.
-pub(crate) fn worker() -> Result<Handle, Error> {
+fn worker() -> Result<Handle, Error> {
     static WORKER: Mutex<Option<Handle>> = Mutex::new(None);
     let mut worker = WORKER.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(worker) = &*worker {

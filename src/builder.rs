@@ -387,22 +387,47 @@ impl ClientBuilder {
 
 /// The client's own HTTP client.
 fn http_client(base_url: &Url, connect_timeout: Duration) -> Result<reqwest::Client, Error> {
-    let builder = reqwest::Client::builder()
-        .connect_timeout(connect_timeout)
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        // Whatever features of reqwest the program has turned on, the requests are the same.
-        .no_gzip()
-        .no_brotli()
-        .no_deflate()
-        .no_zstd();
-    let builder = if is_loopback(base_url) {
-        builder.no_proxy() // it would get the key in clear
-    } else {
-        builder
+    let encrypted = base_url.scheme() == "https";
+    tls::check(encrypted)?;
+    let builder = || {
+        let builder = reqwest::Client::builder()
+            .connect_timeout(connect_timeout)
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            // Whatever features of reqwest the program has turned on, the requests are the same.
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd();
+        tls::choose(http_version(builder))
     };
-    tls::configure(builder)?.build().map_err(Error::setup)
+    let client = match (is_loopback(base_url), encrypted) {
+        // A proxy would get the key in clear.
+        (true, false) => tls::without_roots(builder().no_proxy()).build(),
+        (true, true) => builder().no_proxy().build(),
+        (false, true) => builder().build(),
+        // Certificates are for a proxy that speaks TLS, if there is one.
+        (false, false) => builder()
+            .build()
+            .or_else(|_| tls::without_roots(builder()).build()),
+    };
+    client.map_err(Error::setup)
+}
+
+#[cfg(not(feature = "http2"))]
+fn http_version(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder.http1_only()
+}
+
+/// A connection that does not answer a ping is closed. That takes less than an attempt does by
+/// default, so that the next attempt is on a new connection.
+#[cfg(feature = "http2")]
+fn http_version(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .http2_keep_alive_timeout(Duration::from_secs(15))
+        .http2_keep_alive_while_idle(true)
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use progenitor_client::ResponseValue;
 use reqwest::{
     Method, Url,
@@ -34,7 +35,7 @@ use crate::{
     key::{Key, Source},
     message::{self, Hidden},
     operation::{Operation, UNDOCUMENTED},
-    pace::Pace,
+    pace::{Pace, Patience},
     request::Request,
     response::{Response, decode},
 };
@@ -96,17 +97,6 @@ impl Attempt {
 }
 
 impl Shared {
-    /// The base URL as the generated operations continue it.
-    fn base(&self) -> &str {
-        self.base_url.as_str().trim_end_matches('/')
-    }
-
-    /// The part of a URL's path that the operation has put after the base URL.
-    fn path<'u>(&self, url: &'u Url) -> Option<&'u str> {
-        url.path()
-            .strip_prefix(self.base_url.path().trim_end_matches('/'))
-    }
-
     pub fn host(&self) -> &str {
         self.base_url.host_str().unwrap_or_default()
     }
@@ -174,11 +164,10 @@ impl<T> Call<T> {
         ) -> Result<ResponseValue<T>, progenitor_client::Error>,
     ) -> Self {
         let shared = &account.shared;
-        let request = Request::describe(shared.base(), &shared.http, describe);
+        let request = Request::describe(&shared.base_url, &shared.http, describe);
         Self {
             request: request.and_then(|mut request| {
-                let path = shared.path(&request.url);
-                operation.check(path.unwrap_or_default(), request.body.as_deref())?;
+                operation.check(&request.path, request.body.as_deref())?;
                 if operation.content_type != "application/json" && request.body.is_some() {
                     let declared = HeaderValue::from_static(operation.content_type);
                     request.headers.insert(CONTENT_TYPE, declared);
@@ -268,6 +257,25 @@ impl<T> Call<T> {
     }
 }
 
+/// What the attempts of a call have come to so far.
+#[derive(Default)]
+struct Made {
+    attempts: u32,
+    /// Those after a failure; a rate limit and a new key are none.
+    retries: u32,
+    /// Whether one of them may have taken effect.
+    applied: bool,
+    /// Whether another key was tried after a 401.
+    rekeyed: bool,
+}
+
+impl Made {
+    /// The error of an attempt that is not made.
+    fn refused(&self, reason: String) -> Error {
+        Error::input(reason).after(self.attempts, self.applied)
+    }
+}
+
 impl<T: DeserializeOwned + 'static> Call<T> {
     /// Sends it, as awaiting it does, by a future that is not boxed.
     ///
@@ -278,6 +286,18 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     /// See [`Error`]; [`Error::may_have_been_applied`] tells whether the request may have taken
     /// effect all the same.
     pub fn send(self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
+        self.run(false)
+    }
+
+    /// Sends it. If it is patient, its clock starts with its first turn at the pace.
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "this says that it is Send and owns what it needs"
+    )]
+    pub(crate) fn run(
+        mut self,
+        patient: bool,
+    ) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
         async move {
             let span = info_span!(
                 "sigmamind",
@@ -290,13 +310,16 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 error.type = Empty,
             );
             // Pinned where it is, a future this large is not moved.
-            let outcome = pin!(self.attempts()).instrument(span.clone()).await;
+            let attempts = pin!(self.attempts(patient));
+            let mut attempts = attempts.instrument(span);
+            let outcome = (&mut attempts).await;
             // Once, at the end: what an earlier attempt met would not describe the call.
-            let (attempts, status, error_type) = match &outcome {
+            let (count, status, error_type) = match &outcome {
                 Ok(response) => (response.attempts, Some(response.status), None),
                 Err(error) => (error.attempts(), error.status(), Some(error.error_type())),
             };
-            span.record("http.request.resend_count", attempts.saturating_sub(1));
+            let span = attempts.span();
+            span.record("http.request.resend_count", count.saturating_sub(1));
             span.record(
                 "http.response.status_code",
                 status.map(|status| status.as_u16()),
@@ -307,126 +330,119 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// Attempts until one succeeds or fails for good, or until time or retries run out.
-    async fn attempts(&self) -> Result<Response<T>, Error> {
-        let request = self.described()?;
+    async fn attempts(&mut self, patient: bool) -> Result<Response<T>, Error> {
+        self.check()?;
         if Handle::try_current().is_err() {
             return Err(Error::input(
                 "there is no tokio runtime here; send the call inside one",
             ));
         }
-        let Account {
-            shared,
-            key,
-            pace,
-            budget,
-        } = &*self.account;
-        let longest = shared.max_retry_after;
-        let deadline = after(self.options.deadline);
-        let (mut last, mut retries, mut applied, mut rekeyed) = (None::<Error>, 0, false, false);
-        for attempts in 1.. {
-            let turn = pace.turn(deadline, longest).await.map_err(|hold| {
+        let account = self.account.clone();
+        let mut deadline = after(self.options.deadline);
+        let mut made = Made::default();
+        let mut last = None::<Error>;
+        loop {
+            let at_leisure = patient && made.attempts == 0;
+            let patience = Patience {
+                until: Some(deadline).filter(|_| !at_leisure),
+                longest: account.shared.max_retry_after,
+                starved: self.options.deadline,
+            };
+            let turn = account.pace.turn(patience).await.map_err(|hold| {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
-            let refused = |reason| Error::input(reason).after(attempts - 1, applied);
-            let key_now = key.now().map_err(refused)?;
-            let attempt = self.attempt(request, attempts, &key_now).map_err(refused)?;
-            if attempts == 1 {
-                budget.deposit();
+            if at_leisure {
+                deadline = after(self.options.deadline);
             }
-            let until = after(self.options.timeout).min(deadline);
+            let key = account.key.now().map_err(|reason| made.refused(reason))?;
+            let (request, body) = self.attempt(&key, &mut made)?;
             let mut exchange = Exchange::default();
-            let ended = timeout_at(until, exchange.run(&shared.http, attempt, request)).await;
-            let sent = exchange.end();
-            let limit = if until < deadline {
-                self.options.timeout
-            } else {
-                self.options.deadline
+            let until = after(self.options.timeout).min(deadline);
+            let ended = {
+                let asked = self.described()?;
+                let is_asked = |url: &Url| asked.is_answered_by(url, &account.shared.base_url);
+                let answer = exchange.execute(&account.shared.http, request, body);
+                timeout_at(until, exchange.read(answer, is_asked)).await
             };
-            let status = exchange.status.map(|status| status.as_u16());
-            if status.is_some_and(|status| status != 401) {
-                key.accepted(key_now.clone());
-            }
-            let error = match self.value(request, ended, limit, &exchange) {
-                Ok(value) => {
-                    debug!(
-                        http.request.resend_count = attempts - 1,
-                        http.response.status_code = status,
-                        "attempt succeeded"
-                    );
-                    pace.granted(turn);
-                    return Ok(Response {
-                        value,
-                        status: exchange.status.unwrap_or_default(),
-                        headers: mem::take(&mut exchange.headers),
-                        body: mem::take(&mut exchange.body),
-                        attempts,
-                    });
+            let error = match self.outcome(exchange, ended, deadline, &key, &mut made) {
+                Ok(response) => {
+                    account.pace.granted(turn);
+                    return Ok(response);
                 }
-                Err(error) => error.with(self.met(request, &mut exchange, &key_now)),
+                Err(error) => error,
             };
-            let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_input();
-            applied |= sent && !unseen;
-            let made = attempts - u32::from(error.is_invalid_input());
-            let error = error.after(made, applied);
-            debug!(
-                http.request.resend_count = attempts - 1,
-                http.response.status_code = status,
-                error.type = &*error.error_type(),
-                "attempt failed"
-            );
-
-            let asked = error.retry_after();
-            match (status, asked) {
-                (None, _) => drop(turn),
-                (Some(429), _) => pace.refused(turn, asked),
-                (Some(503), Some(asked)) => pace.held(turn, asked),
-                (Some(_), _) => pace.granted(turn),
+            match (
+                error.status().map(|status| status.as_u16()),
+                error.retry_after(),
+            ) {
+                (None, _) => {}
+                (Some(429), asked) => account.pace.refused(turn, asked),
+                (Some(503), Some(asked)) => account.pace.held(turn, asked),
+                (Some(_), _) => account.pace.granted(turn),
             }
-            if !request.repeatable && applied {
+            let Some(wait) = self.again(&error, &key, deadline, &mut made) else {
                 return Err(error);
-            }
-            if status == Some(401) && !rekeyed && key.refused(&key_now) {
-                rekeyed = true;
-                continue;
-            }
-            let asked = asked.unwrap_or_default();
-            let limited = error.is_rate_limited();
-            let used_up = if limited {
-                self.options.max_retries == 0
-            } else {
-                retries == self.options.max_retries
             };
-            if used_up || !error.is_retryable() || asked > longest {
-                return Err(error);
-            }
-            if !limited {
-                let wait = asked + shared.backoff.jitter(retries);
-                if after(wait) >= deadline || !budget.withdraw() {
-                    return Err(error);
-                }
-                retries += 1;
+            last = Some(error);
+            if !wait.is_zero() {
                 sleep(wait).await;
             }
-            last = Some(error);
         }
-        unreachable!("the range of attempts has no end")
     }
 
-    /// The request of one attempt, with the key of this moment.
-    fn attempt(
+    /// How long to wait before the next attempt; nothing if this error is the end.
+    fn again(
         &self,
-        request: &Request,
-        number: u32,
+        error: &Error,
         key: &HeaderValue,
-    ) -> Result<reqwest::Request, String> {
-        let shared = &self.account.shared;
+        deadline: Instant,
+        made: &mut Made,
+    ) -> Option<Duration> {
+        let Account { shared, budget, .. } = &*self.account;
+        if made.applied && !self.described().is_ok_and(|request| request.repeatable) {
+            return None;
+        }
+        let unknown = error.status().is_some_and(|status| status == 401);
+        if unknown && error.is_auth() && !made.rekeyed && self.account.key.refused(key) {
+            made.rekeyed = true;
+            return Some(Duration::ZERO);
+        }
+        let asked = error.retry_after().unwrap_or_default();
+        if !error.is_retryable() || asked > shared.max_retry_after {
+            return None;
+        }
+        if error.is_rate_limited() {
+            // The pace sees to the wait.
+            return (self.options.max_retries > 0).then_some(Duration::ZERO);
+        }
+        let wait = asked + shared.backoff.jitter(made.retries);
+        let used_up = made.retries == self.options.max_retries;
+        if used_up || after(wait) >= deadline || !budget.withdraw() {
+            return None;
+        }
+        made.retries += 1;
+        Some(wait)
+    }
+
+    /// The request of the next attempt, with the key of this moment.
+    fn attempt(
+        &mut self,
+        key: &HeaderValue,
+        made: &mut Made,
+    ) -> Result<(reqwest::Request, Option<Bytes>), Error> {
+        let Account { shared, budget, .. } = &*self.account;
+        let request = self.request.as_mut();
+        let request = request.map_err(|reason| made.refused(reason.clone()))?;
         let mut more = HeaderMap::new();
         if let Some(hook) = &shared.on_attempt {
-            let operation = self.operation;
-            hook(&mut more, &Attempt { number, operation });
+            let attempt = Attempt {
+                number: made.attempts + 1,
+                operation: self.operation,
+            };
+            hook(&mut more, &attempt);
             if let Some(name) = more.keys().find(|name| is_reserved(name)) {
-                return Err(reserved(name));
+                return Err(made.refused(reserved(name)));
             }
         }
         let known = [&shared.headers, &request.headers, &more];
@@ -436,30 +452,79 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             headers.insert(name, value.clone());
         }
         headers.insert(KEY_HEADER, key.clone());
-        let mut attempt = reqwest::Request::new(request.method.clone(), request.url.clone());
+        let url = request.url(&shared.base_url);
+        let mut attempt = reqwest::Request::new(request.method.clone(), url);
         *attempt.headers_mut() = headers;
-        Ok(attempt)
+        if made.attempts == 0 {
+            budget.deposit();
+        }
+        made.attempts += 1;
+        Ok((attempt, request.body.clone()))
+    }
+
+    /// What an attempt has come to.
+    fn outcome(
+        &self,
+        mut exchange: Exchange,
+        ended: Result<Result<(), Stopped>, Elapsed>,
+        deadline: Instant,
+        key: &HeaderValue,
+        made: &mut Made,
+    ) -> Result<Response<T>, Error> {
+        let sent = exchange.end();
+        let status = exchange.status.map(|status| status.as_u16());
+        if status.is_some_and(|status| status != 401) {
+            self.account.key.accepted(key);
+        }
+        let resend_count = made.attempts - 1;
+        let whole = matches!(ended, Ok(Ok(())));
+        let error = match self.value(ended, deadline, &exchange) {
+            Ok(value) => {
+                debug!(
+                    http.request.resend_count = resend_count,
+                    http.response.status_code = status,
+                    "attempt succeeded"
+                );
+                return Ok(Response {
+                    value,
+                    status: exchange.status.unwrap_or_default(),
+                    headers: mem::take(&mut exchange.headers),
+                    body: mem::take(&mut exchange.body),
+                    attempts: made.attempts,
+                });
+            }
+            Err(error) => error.with(self.met(&mut exchange, whole, key)),
+        };
+        let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_input();
+        made.applied |= sent && !unseen;
+        made.attempts -= u32::from(error.is_invalid_input());
+        debug!(
+            http.request.resend_count = resend_count,
+            http.response.status_code = status,
+            error.type = &*error.error_type(),
+            "attempt failed"
+        );
+        Err(error.after(made.attempts, made.applied))
     }
 
     /// What the answer says, or why it does not.
     fn value(
         &self,
-        request: &Request,
         ended: Result<Result<(), Stopped>, Elapsed>,
-        limit: Duration,
+        deadline: Instant,
         exchange: &Exchange,
     ) -> Result<T, Error> {
         if exchange.redirected {
             return Err(Error::new(Kind::Redirected));
         }
+        let timed_out = |limit| Error::new(Kind::Timeout(Some(limit)));
         // A body that breaks off or never ends does not hide the status.
         if exchange.status.is_some_and(|status| !status.is_success()) {
             return Err(Error::new(Kind::Status));
         }
         match ended {
             Ok(Ok(())) => {
-                let path = self.account.shared.path(&request.url).unwrap_or_default();
-                let value = decode(self.operation, path, &exchange.body);
+                let value = decode(self.operation, &self.described()?.path, &exchange.body);
                 value.map_err(|(problem, source)| {
                     let error = Error::new(Kind::Decode(problem));
                     match source {
@@ -469,21 +534,28 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 })
             }
             Ok(Err(Stopped::TooLong)) => Err(Error::new(Kind::Decode("is longer than 1 MiB"))),
+            Ok(Err(Stopped::Garbled(source))) => {
+                Err(Error::new(Kind::Decode("is garbled")).because(source.without_url()))
+            }
             Ok(Err(Stopped::Broken(source))) => Err(Error::transport(source)),
-            Err(_) => Err(Error::new(Kind::Timeout(Some(limit)))),
+            Err(_) if Instant::now() < deadline => Err(timed_out(self.options.timeout)),
+            Err(_) => Err(timed_out(self.options.deadline)),
         }
     }
 
     /// What an error keeps of the answer.
-    fn met(&self, request: &Request, exchange: &mut Exchange, key: &HeaderValue) -> Met {
-        let hidden = self.hidden(request, key);
+    fn met(&self, exchange: &mut Exchange, whole: bool, key: &HeaderValue) -> Met {
+        let hidden = self.hidden(key);
+        let whole = whole && exchange.body.len() < MAX_ERROR;
         let mut body = mem::take(&mut exchange.body);
         body.truncate(MAX_ERROR);
         let headers = mem::take(&mut exchange.headers);
         let refused = exchange.status.is_some_and(|status| !status.is_success());
         Met {
             status: exchange.status,
-            message: refused.then(|| message::message(&body, &hidden)).flatten(),
+            message: refused
+                .then(|| message::message(&body, whole, &hidden))
+                .flatten(),
             retry_after: retry_after(&headers),
             redirect: location_host(&headers, &self.account.shared.base_url)
                 .map(|host| message::blank(&host, &hidden)),
@@ -493,14 +565,22 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// What no text may show.
-    fn hidden(&self, request: &Request, key: &HeaderValue) -> Hidden {
+    fn hidden(&self, key: &HeaderValue) -> Hidden {
         let mut hidden = Hidden::default();
+        let Ok(request) = &self.request else {
+            return hidden;
+        };
         for key in self.account.key.others().iter().chain([key]) {
-            hidden.key(key.to_str().unwrap_or_default());
+            hidden.secret(key.to_str().unwrap_or_default());
         }
-        if let Some(path) = self.account.shared.path(&request.url) {
-            for value in self.operation.path_values(path) {
-                hidden.value(&value);
+        for value in self.operation.path_values(&request.path) {
+            hidden.text(&value);
+        }
+        if self.operation.path.is_empty() {
+            // Of a path that is not documented, all that is no plain word.
+            let parts = request.path.split(['/', '?', '&', '=']);
+            for part in parts.filter(|part| part.contains(|c: char| c.is_ascii_digit())) {
+                hidden.text(part);
             }
         }
         let body = request.body.as_deref().unwrap_or_default();

@@ -106,6 +106,10 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a body is made for its request"
+    )]
     pub fn request(&self, method: Method, path: &str, body: Option<Value>) -> Call<Value> {
         Call::undocumented(self.account.clone(), method, path, body.as_ref())
     }

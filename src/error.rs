@@ -55,6 +55,8 @@ pub(crate) enum Kind {
     Held,
     Connect,
     Transport,
+    /// What came is no HTTP.
+    NotHttp,
     /// With the limit that was reached, unless it is the HTTP client's own.
     Timeout(Option<Duration>),
     Status,
@@ -106,7 +108,10 @@ impl Error {
             Kind::Setup
         } else if source.is_connect() {
             Kind::Connect
-        } else if source.is_timeout() {
+        } else if is_not_http(&source) {
+            Kind::NotHttp
+        } else if source.is_timeout() && !causes(&source).any(<dyn StdError>::is::<hyper::Error>) {
+            // hyper's own is a connection's that does not answer a ping.
             Kind::Timeout(None)
         } else {
             Kind::Transport
@@ -114,7 +119,7 @@ impl Error {
         Self::new(kind).because(source.without_url())
     }
 
-    /// Adds what the calls's attempts so far have come to.
+    /// Adds what the call's attempts so far have come to.
     pub(crate) fn after(mut self, attempts: u32, may_have_been_applied: bool) -> Self {
         self.0.attempts = attempts;
         self.0.may_have_been_applied = may_have_been_applied;
@@ -148,10 +153,12 @@ impl Error {
         &self.0.met.body
     }
 
-    /// What the server says is wrong: from `message`, `error`, `error.message` or `errors[]` of a
-    /// JSON body, or a plain text; on one line, at most 500 characters.
+    /// What the server says is wrong: from `message`, `msg`, `error`, `errors`, `detail` or `title`
+    /// of a JSON body, or a plain text; on one line, at most 500 characters.
     ///
-    /// The key, the secrets that were sent and the phone number are blanked out.
+    /// Blanked are the key, the path's values and every string that was sent and that the document
+    /// does not say may be shown, whatever their case and separators. An echo that is encoded or
+    /// shortened is not found.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.0.met.message.as_deref()
@@ -251,7 +258,9 @@ impl Error {
         match self.0.kind {
             Kind::Held | Kind::Connect | Kind::Transport | Kind::Timeout(_) => true,
             Kind::Status => self.has_status(|code| matches!(code, 408 | 429 | 500 | 502..=504)),
-            Kind::Input(_) | Kind::Setup | Kind::Redirected | Kind::Decode(_) => false,
+            Kind::Input(_) | Kind::Setup | Kind::NotHttp | Kind::Redirected | Kind::Decode(_) => {
+                false
+            }
         }
     }
 
@@ -267,6 +276,7 @@ impl Error {
             Kind::Held => "rate_limited".into(),
             Kind::Connect => "connect".into(),
             Kind::Transport => "transport".into(),
+            Kind::NotHttp => "not_http".into(),
             Kind::Timeout(_) => "timeout".into(),
             Kind::Redirected => "redirected".into(),
             Kind::Decode(_) => "decode".into(),
@@ -274,6 +284,14 @@ impl Error {
                 .status()
                 .map_or("status".into(), |status| status.as_str().to_owned().into()),
         }
+    }
+
+    /// Whether the cause is one of the TLS library's that is about certificates. Each has errors
+    /// of its own, and only their texts in common.
+    fn names_a_certificate(&self) -> bool {
+        chain(self.source())
+            .map(|cause| cause.to_string().to_lowercase())
+            .any(|text| text.contains("certificate"))
     }
 
     /// Whether a status decided the failure, and this one.
@@ -316,6 +334,13 @@ impl fmt::Display for Error {
         }
         match kind {
             Kind::Input(reason) => return write!(f, "invalid input: {reason}"),
+            Kind::Setup if self.names_a_certificate() => {
+                return f.write_str(
+                    "the HTTP client cannot be set up, because https needs root certificates and \
+                     none can be loaded; install the system's (the package `ca-certificates`), or \
+                     name a file of them in SSL_CERT_FILE",
+                );
+            }
             Kind::Setup => {
                 return f.write_str(
                     "the HTTP client cannot be set up; check its TLS backend and proxy settings",
@@ -327,10 +352,19 @@ impl fmt::Display for Error {
                  next call",
                 met.retry_after.unwrap_or_default()
             )?,
+            Kind::Connect if self.names_a_certificate() => f.write_str(
+                "no connection could be made, because of a certificate; check the base URL, the \
+                 clock and the system's root certificates (the package `ca-certificates`, or \
+                 SSL_CERT_FILE)",
+            )?,
             Kind::Connect => f.write_str(
                 "no connection could be made; check the network, the proxy and the base URL",
             )?,
             Kind::Transport => f.write_str("the connection broke; try again later")?,
+            Kind::NotHttp => f.write_str(
+                "what came is not an HTTP answer; check the base URL, and look up elsewhere what \
+                 holds now",
+            )?,
             Kind::Timeout(limit) => {
                 f.write_str("no complete answer came within ")?;
                 match limit {
@@ -352,7 +386,7 @@ impl fmt::Display for Error {
                  `redirect(Policy::none())` and correct the base URL",
             )?,
             Kind::Decode(problem) => {
-                write!(f, "the answer {problem}; look up elsewhere what holds now")?
+                write!(f, "the answer {problem}; look up elsewhere what holds now")?;
             }
         }
         if self.0.attempts > 1 {
@@ -411,6 +445,21 @@ impl fmt::Debug for Malformed {
 }
 
 impl StdError for Malformed {}
+
+/// Whether an answer's head breaks the grammar of HTTP.
+pub(crate) fn is_not_http(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        let broken = cause.downcast_ref().is_some_and(hyper::Error::is_parse);
+        #[cfg(feature = "http2")]
+        let broken = broken || cause.downcast_ref().is_some_and(h2::Error::is_library);
+        broken
+    })
+}
+
+/// The causes of an error, one after the other.
+pub(crate) fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    chain(error.source())
+}
 
 fn chain<'e>(
     first: Option<&'e (dyn StdError + 'static)>,

@@ -1,6 +1,7 @@
 //! One attempt on the wire, owned by who makes it, as far as it got.
 
 use std::{
+    io::{self, ErrorKind},
     pin::Pin,
     sync::{
         Arc,
@@ -11,9 +12,9 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use reqwest::{Body, StatusCode, header::HeaderMap};
+use reqwest::{Body, Request, Response, StatusCode, Url, header::HeaderMap};
 
-use crate::request::Request;
+use crate::error::{causes, is_not_http};
 
 /// The most that is read of a successful answer, in bytes.
 const MAX_SUCCESS: usize = 1 << 20;
@@ -27,10 +28,12 @@ pub(crate) const MAX_ERROR: usize = 64 << 10;
 #[derive(Default)]
 pub(crate) struct Exchange {
     sent: Sent,
+    /// The server says that it did not look at the request.
+    untouched: bool,
     pub status: Option<StatusCode>,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// Another URL answered: the HTTP client has followed a redirect.
+    /// Another URL has answered: the HTTP client has followed a redirect.
     pub redirected: bool,
 }
 
@@ -39,32 +42,45 @@ pub(crate) enum Stopped {
     Broken(reqwest::Error),
     /// The answer is longer than a success may be.
     TooLong,
+    /// The answer's body breaks the grammar of HTTP.
+    Garbled(reqwest::Error),
 }
 
 impl Exchange {
-    /// Sends the request and reads the answer, within the limits of what is kept.
-    pub async fn run(
+    /// Makes ready to send; nothing leaves before the result is polled, by [`Self::read`].
+    pub fn execute(
         &mut self,
         http: &reqwest::Client,
-        mut attempt: reqwest::Request,
-        described: &Request,
-    ) -> Result<(), Stopped> {
-        match &described.body {
-            Some(body) => {
-                let body = Some(body.clone());
-                let sent = self.sent.clone();
-                *attempt.body_mut() = Some(Body::wrap(Watched { body, sent }));
-            }
-            // There is nothing to watch: it counts as sent from the start.
-            None => drop(self.sent.begin()),
+        mut request: Request,
+        body: Option<Bytes>,
+    ) -> impl Future<Output = reqwest::Result<Response>> + use<> {
+        self.sent.bodiless = body.is_none();
+        // One that changes nothing may leave late.
+        if !(self.sent.bodiless && request.method().is_safe()) {
+            let body = Some(body.unwrap_or_default());
+            let sent = self.sent.clone();
+            *request.body_mut() = Some(Body::wrap(Watched { body, sent }));
         }
-        let mut response = http.execute(attempt).await.map_err(Stopped::Broken)?;
-        self.redirected = *response.url() != described.url;
+        http.execute(request)
+    }
+
+    /// Sends, and reads the answer within the limits of what is kept. It must be of a URL that was
+    /// asked.
+    pub async fn read(
+        &mut self,
+        answer: impl Future<Output = reqwest::Result<Response>>,
+        is_asked: impl Fn(&Url) -> bool,
+    ) -> Result<(), Stopped> {
+        let mut response = answer.await.map_err(|error| {
+            self.untouched = is_untouched(&error);
+            Stopped::Broken(error)
+        })?;
+        self.redirected = !is_asked(response.url());
         self.status = Some(response.status());
         self.headers = std::mem::take(response.headers_mut());
         let success = response.status().is_success();
         let most = if success { MAX_SUCCESS } else { MAX_ERROR };
-        while let Some(chunk) = response.chunk().await.map_err(Stopped::Broken)? {
+        while let Some(chunk) = response.chunk().await.map_err(stopped)? {
             let room = most - self.body.len();
             self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room && success {
@@ -79,7 +95,7 @@ impl Exchange {
 
     /// Ends the attempt, and says whether the server may have seen the request.
     pub fn end(&self) -> bool {
-        self.sent.end()
+        self.sent.end() && !self.untouched
     }
 }
 
@@ -89,9 +105,45 @@ impl Drop for Exchange {
     }
 }
 
+fn stopped(error: reqwest::Error) -> Stopped {
+    // So hyper, and who decompresses, tell of bytes that make no sense.
+    let senseless = |kind| matches!(kind, ErrorKind::InvalidData | ErrorKind::InvalidInput);
+    let garbled = causes(&error).any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|io| senseless(io.kind()))
+    });
+    if garbled || is_not_http(&error) {
+        Stopped::Garbled(error)
+    } else {
+        Stopped::Broken(error)
+    }
+}
+
+/// Whether the server says that it did not look at the request: by refusing its stream, or by
+/// going away before it.
+#[cfg(feature = "http2")]
+fn is_untouched(error: &reqwest::Error) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<h2::Error>())
+        .filter(|error| error.is_remote())
+        .any(|error| error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// HTTP/1 has no way to say so.
+#[cfg(not(feature = "http2"))]
+fn is_untouched(_: &reqwest::Error) -> bool {
+    false
+}
+
 /// Whether a request has begun to leave. It can begin or end first, never both.
+///
+/// HTTP/1 does not ask for a body that is empty. So a request that has none counts as begun, and
+/// can be ended all the same, before HTTP/2 has asked for its end.
 #[derive(Clone, Default)]
-struct Sent(Arc<AtomicU8>);
+struct Sent {
+    state: Arc<AtomicU8>,
+    bodiless: bool,
+}
 
 impl Sent {
     const WAITING: u8 = 0;
@@ -105,12 +157,12 @@ impl Sent {
 
     /// Whether it had begun to leave.
     fn end(&self) -> bool {
-        self.settle(Self::ENDED) == Self::BEGUN
+        self.settle(Self::ENDED) == Self::BEGUN || self.bodiless
     }
 
     fn settle(&self, state: u8) -> u8 {
         let (now, relaxed) = (Self::WAITING, Ordering::Relaxed);
-        match self.0.compare_exchange(now, state, relaxed, relaxed) {
+        match self.state.compare_exchange(now, state, relaxed, relaxed) {
             Ok(_) => state,
             Err(first) => first,
         }

@@ -122,9 +122,9 @@ impl Key {
     }
 
     /// The server has taken this key.
-    pub fn accepted(&self, key: HeaderValue) {
+    pub fn accepted(&self, key: &HeaderValue) {
         if let Self::Changing(_, known) = self {
-            lock(known).good = key;
+            lock(known).good = key.clone();
         }
     }
 

@@ -1,19 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(not(any(
-    feature = "rustls",
-    feature = "native-tls",
-    feature = "rustls-no-provider"
-)))]
-compile_error!(
-    "sigmamind needs TLS: enable one of its features `rustls` (the default), `native-tls` or `rustls-no-provider`"
-);
-
 // The generated code names this crate's types by their full path.
 extern crate self as sigmamind;
 
 mod backoff;
+mod batch;
 #[cfg(feature = "blocking")]
 mod blocking;
 mod builder;
@@ -34,6 +26,7 @@ mod response;
 mod tls;
 mod types;
 
+pub use batch::Batch;
 pub use builder::ClientBuilder;
 pub use call::{Attempt, Call};
 pub use client::Client;

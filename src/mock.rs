@@ -77,7 +77,7 @@ mod fake;
 
 use std::{fmt, time::Duration};
 
-pub use fake::{FakeSigmaMind, Received};
+pub use fake::{FakeSigmaMind, Received, RetryAfter};
 pub use httpmock;
 
 use crate::{

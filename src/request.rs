@@ -9,21 +9,39 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Body as _;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
 use reqwest::{
     Body, Method, Url,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use serde_json::Value;
 
 use crate::generated;
 
+/// What a path that is written by hand may have, and a URL may not.
+const BESIDES_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The generator's own header, which the API does not document.
+const API_VERSION: HeaderName = HeaderName::from_static("api-version");
 
 /// What an operation is to send; the key is not in it.
 pub(crate) struct Request {
     pub method: Method,
-    pub url: Url,
+    /// What comes after the base URL, query included.
+    pub path: String,
+    /// All of the URL, for the first attempt.
+    url: Option<Url>,
     pub headers: HeaderMap,
     pub body: Option<Bytes>,
     /// Whether it may be sent again when the server may have seen it.
@@ -36,23 +54,38 @@ impl Request {
     /// The generator has no "build only". So its `pre` hook takes the request out and ends the
     /// operation with an error, before anything in it could wait.
     pub fn describe<T>(
-        base_url: &str,
+        base_url: &Url,
         http: &reqwest::Client,
         operation: impl AsyncFnOnce(
             &generated::Client,
         ) -> Result<ResponseValue<T>, progenitor_client::Error>,
     ) -> Result<Self, String> {
-        let api = generated::Client::new_with_client(base_url, http.clone(), Describe::default());
-        let polled = pin!(operation(&api)).poll(&mut Context::from_waker(Waker::noop()));
-        match (api.inner.0.take(), polled) {
-            (Some(request), _) => Ok(request),
-            (None, Poll::Ready(Err(error))) => Err(reason(&error)),
-            (None, _) => Err("the generated operation does not describe its request".into()),
-        }
+        let describe = Describe {
+            url: RefCell::new(base_url.clone()),
+            path: RefCell::default(),
+            rest: RefCell::default(),
+        };
+        let api = generated::Client::new_with_client("", http.clone(), describe);
+        let polled = {
+            let operation = pin!(operation(&api));
+            operation.poll(&mut Context::from_waker(Waker::noop()))
+        };
+        let Describe { url, path, rest } = api.inner;
+        let this = match (rest.into_inner(), polled) {
+            (Some((method, headers, body)), _) => Self {
+                repeatable: method != Method::POST,
+                method,
+                path: path.into_inner(),
+                url: Some(url.into_inner()),
+                headers,
+                body: body.and_then(whole),
+            },
+            (None, Poll::Ready(Err(error))) => return Err(reason(&error)),
+            (None, _) => return Err("the generated operation does not describe its request".into()),
+        };
+        this.checked(base_url)
     }
-}
 
-impl Request {
     /// A request to a path under the base URL, which the document does not have.
     pub fn undocumented(
         base_url: &Url,
@@ -63,55 +96,93 @@ impl Request {
         if matches!(method, Method::CONNECT | Method::TRACE) {
             return Err(format!("{method} is not a method of an API"));
         }
-        let (path, query) = match path.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (path, None),
-        };
-        let astray = |segment: &str| {
-            let segment = segment.to_ascii_lowercase().replace("%2e", ".");
-            matches!(&*segment, "." | "..") || segment.contains("%2f") || segment.contains("%5c")
-        };
-        if !path.starts_with('/') || path.contains(['\\', '#']) || path[1..].split('/').any(astray)
+        let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+        let escaped = path.to_ascii_lowercase();
+        if !path.starts_with('/')
+            || path.contains("//")
+            || path.contains(['#', '\\'])
+            || path.contains(char::is_control)
+            || ["%2e", "%2f", "%5c"]
+                .iter()
+                .any(|escape| escaped.contains(escape))
         {
             return Err(
-                "the path must begin with `/` and stay under the base URL; leave out `..`, `\\` \
-                 and `#`"
+                "the path must begin with one `/` and stay under the base URL; leave out `..`, \
+                 `//`, `\\`, `#` and their escapes"
                     .into(),
             );
         }
-        if path.contains("//") || path.contains(char::is_control) {
-            return Err("the path has an empty segment or a control character".into());
-        }
-        let mut url = base_url.clone();
-        url.set_path(&format!("{}{path}", base_url.path().trim_end_matches('/')));
-        url.set_query(query);
         let mut headers = HeaderMap::from_iter([(ACCEPT, JSON)]);
         if body.is_some() {
             headers.insert(CONTENT_TYPE, JSON);
         }
-        let repeatable = method.is_idempotent();
-        Ok(Self {
+        let path = utf8_percent_encode(path, BESIDES_PATH);
+        let path = format!("{path}{}", utf8_percent_encode(query, BESIDES_PATH));
+        let this = Self {
+            url: Some(join(base_url, &path)),
+            repeatable: method.is_idempotent(),
             method,
-            url,
+            path,
             headers,
             body: body.map(|body| body.to_string().into()),
-            repeatable,
-        })
+        };
+        this.checked(base_url)
+    }
+
+    /// Refuses a path in which the URL has taken something for a step.
+    fn checked(self, base_url: &Url) -> Result<Self, String> {
+        let known = self.url.as_ref();
+        if known.is_some_and(|url| is_under(base_url, url, &self.path)) {
+            return Ok(self);
+        }
+        Err("a part of the path is `.`, `..` or has a `\\`, and would lead elsewhere".into())
+    }
+
+    /// The URL of the next attempt.
+    pub fn url(&mut self, base_url: &Url) -> Url {
+        let first = self.url.take();
+        first.unwrap_or_else(|| join(base_url, &self.path))
+    }
+
+    /// Whether an answer is this request's, by its URL, and not that of a redirect.
+    pub fn is_answered_by(&self, url: &Url, base_url: &Url) -> bool {
+        url.scheme() == base_url.scheme()
+            && url.host_str() == base_url.host_str()
+            && url.port() == base_url.port()
+            && is_under(base_url, url, &self.path)
     }
 }
 
-impl From<&mut reqwest::Request> for Request {
-    fn from(request: &mut reqwest::Request) -> Self {
-        let mut headers = mem::take(request.headers_mut());
-        headers.remove("api-version"); // the generator's own, which the API does not document
-        Self {
-            method: request.method().clone(),
-            url: request.url().clone(),
-            headers,
-            body: request.body_mut().take().and_then(whole),
-            repeatable: *request.method() != Method::POST,
-        }
+/// The base URL with this path after its own, and with its query.
+fn join(base_url: &Url, path: &str) -> Url {
+    let (path, query) = split(path);
+    let mut url = base_url.clone();
+    match base_path(base_url) {
+        "" => url.set_path(path),
+        base => url.set_path(&format!("{base}{path}")),
     }
+    if query.is_some() {
+        url.set_query(query);
+    }
+    url
+}
+
+/// Whether a URL is the base URL with this path after its own, and with its query.
+fn is_under(base_url: &Url, url: &Url, path: &str) -> bool {
+    let (path, query) = split(path);
+    url.path().strip_prefix(base_path(base_url)) == Some(path) && url.query() == query
+}
+
+fn split(path: &str) -> (&str, Option<&str>) {
+    match path.bytes().position(|byte| byte == b'?') {
+        Some(at) => (&path[..at], Some(&path[at + 1..])),
+        None => (path, None),
+    }
+}
+
+fn base_path(base_url: &Url) -> &str {
+    let path = base_url.path();
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 /// The bytes of a body that is in memory, without a copy.
@@ -133,20 +204,20 @@ fn reason(error: &progenitor_client::Error) -> String {
     }
 }
 
-/// Stands in the generated client where requests would leave, and keeps the one that comes.
-#[derive(Default)]
-pub(crate) struct Describe(RefCell<Option<Request>>);
-
-// The generated client derives both, and nobody calls them.
-impl Clone for Describe {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
+/// Stands in the generated client where requests would leave, and keeps what comes of one.
+pub(crate) struct Describe {
+    /// The base URL at first, then the request's.
+    url: RefCell<Url>,
+    path: RefCell<String>,
+    rest: RefCell<Option<(Method, HeaderMap, Option<Body>)>>,
 }
 
-impl fmt::Debug for Describe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Describe")
+impl Describe {
+    /// The base URL with this path after its own.
+    pub fn url(&self, path: String) -> Url {
+        let url = join(&self.url.borrow(), &path);
+        self.path.replace(path);
+        url
     }
 }
 
@@ -156,7 +227,28 @@ impl ClientHooks<Describe> for generated::Client {
         request: &mut reqwest::Request,
         _: &OperationInfo,
     ) -> Result<(), progenitor_client::Error<E>> {
-        self.inner.0.replace(Some(request.into()));
+        let mut headers = mem::take(request.headers_mut());
+        headers.remove(API_VERSION);
+        let (method, body) = (request.method().clone(), request.body_mut().take());
+        self.inner.rest.replace(Some((method, headers, body)));
+        mem::swap(request.url_mut(), &mut self.inner.url.borrow_mut());
         Err(progenitor_client::Error::Custom(String::new()))
+    }
+}
+
+// The generated client derives both, and nobody calls them.
+impl Clone for Describe {
+    fn clone(&self) -> Self {
+        Self {
+            url: self.url.clone(),
+            path: RefCell::default(),
+            rest: RefCell::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Describe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Describe").finish_non_exhaustive()
     }
 }

@@ -1,46 +1,53 @@
-//! Which TLS the client's own HTTP client uses.
+//! The TLS of the client's own HTTP client.
 
 use reqwest::ClientBuilder;
 
 use crate::Error;
 
-#[cfg(not(feature = "rustls-no-provider"))]
-pub(crate) fn configure(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
-    Ok(builder)
-}
-
-/// reqwest takes the crypto provider that the process has installed, and panics without one.
-#[cfg(feature = "rustls-no-provider")]
-pub(crate) fn configure(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
-    if rustls::crypto::CryptoProvider::get_default().is_some() {
-        return Ok(builder);
-    }
-    #[cfg(feature = "rustls")]
-    return ring()
-        .map(|tls| builder.tls_backend_preconfigured(tls))
-        .map_err(Error::setup);
-    #[cfg(not(feature = "rustls"))]
-    return Err(Error::input(
-        "no rustls crypto provider is installed; call `install_default` of one first, or enable \
-         the feature `rustls` of sigmamind",
+/// Refuses what reqwest would panic for, or fail at with each connection.
+pub(crate) fn check(encrypted: bool) -> Result<(), Error> {
+    // That another crate may have turned on a TLS of reqwest's does not count: whether a client
+    // works would depend on what else is built.
+    const CHOSEN: bool = cfg!(any(
+        feature = "rustls",
+        feature = "rustls-no-provider",
+        feature = "native-tls"
     ));
+    if encrypted && !CHOSEN {
+        return Err(Error::input(
+            "https needs TLS; enable the feature `rustls`, `rustls-no-provider` or `native-tls` \
+             of sigmamind, or give an `http_client`",
+        ));
+    }
+    #[cfg(all(feature = "rustls-no-provider", not(feature = "rustls")))]
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        return Err(Error::input(
+            "no rustls crypto provider is installed; call `install_default` of one first, or \
+             enable the feature `rustls` of sigmamind",
+        ));
+    }
+    Ok(())
 }
 
-/// What reqwest would make, with ring. Nothing is installed for the process, which may yet choose
-/// its own.
-#[cfg(feature = "rustls")]
-fn ring() -> Result<rustls::ClientConfig, rustls::Error> {
-    use rustls_platform_verifier::BuilderVerifierExt;
+/// Names the backend, which would be another where a feature elsewhere changes reqwest's default.
+pub(crate) fn choose(builder: ClientBuilder) -> ClientBuilder {
+    #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+    let builder = builder.tls_backend_rustls();
+    #[cfg(all(
+        feature = "native-tls",
+        not(any(feature = "rustls", feature = "rustls-no-provider"))
+    ))]
+    let builder = builder.tls_backend_native();
+    builder
+}
 
-    let provider = rustls::crypto::ring::default_provider().into();
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_platform_verifier()?
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![
-        #[cfg(feature = "http2")]
-        b"h2".to_vec(),
-        b"http/1.1".to_vec(),
-    ];
-    Ok(tls)
+/// Reads no root certificates, and trusts none.
+pub(crate) fn without_roots(builder: ClientBuilder) -> ClientBuilder {
+    #[cfg(any(
+        feature = "rustls",
+        feature = "rustls-no-provider",
+        feature = "native-tls"
+    ))]
+    let builder = builder.tls_certs_only([]);
+    builder
 }

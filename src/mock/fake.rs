@@ -6,14 +6,17 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
     Router,
     body::Bytes,
     extract::{Path, State},
-    http::{HeaderMap, Method, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method,
+        header::{CONTENT_TYPE, RETRY_AFTER},
+    },
     response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
@@ -38,6 +41,7 @@ const OPERATION: &Operation = &operations::UPDATE_PHONE_NUMBER;
 ///
 /// | an update | gets |
 /// |---|---|
+/// | beyond the [rate limit](Self::rate_limit), if one is set | 429 |
 /// | without the key, or with a wrong one | 401 |
 /// | that is not declared `application/json` | 415 |
 /// | that is not JSON | 400 |
@@ -89,6 +93,19 @@ pub struct Received {
     pub status: StatusCode,
 }
 
+/// How a [`FakeSigmaMind`] says when to come back to what it refuses for its rate limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RetryAfter {
+    /// By `Retry-After` in whole seconds, rounded up.
+    #[default]
+    Seconds,
+    /// By `retry-after-ms`, rounded up.
+    Milliseconds,
+    /// Not at all.
+    Unsaid,
+}
+
 struct Shared {
     schema: Validator,
     held: Mutex<Held>,
@@ -99,8 +116,71 @@ struct Held {
     /// The numbers with their properties as they stand in a response.
     numbers: HashMap<String, Map<String, Value>>,
     received: Vec<Received>,
-    failures: VecDeque<StatusCode>,
+    /// So many times each.
+    failures: VecDeque<(usize, StatusCode)>,
+    limit: Option<Bucket>,
+    retry_after: RetryAfter,
     delay: Duration,
+}
+
+impl Held {
+    fn next_failure(&mut self) -> Option<StatusCode> {
+        while let Some((times, status)) = self.failures.front_mut() {
+            if let Some(left) = times.checked_sub(1) {
+                *times = left;
+                return Some(*status);
+            }
+            self.failures.pop_front();
+        }
+        None
+    }
+}
+
+impl RetryAfter {
+    fn header(self, wait: Duration) -> Option<(HeaderName, HeaderValue)> {
+        let (name, unit) = match self {
+            Self::Seconds => (RETRY_AFTER, Duration::from_secs(1)),
+            Self::Milliseconds => {
+                let name = HeaderName::from_static("retry-after-ms");
+                (name, Duration::from_millis(1))
+            }
+            Self::Unsaid => return None,
+        };
+        let units = wait.as_nanos().div_ceil(unit.as_nanos());
+        let value = HeaderValue::from(u64::try_from(units).unwrap_or(u64::MAX));
+        Some((name, value))
+    }
+}
+
+/// A token bucket that holds what is granted in a second.
+struct Bucket {
+    per_second: f64,
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Bucket {
+    fn new(per_second: f64) -> Self {
+        Self {
+            per_second,
+            tokens: per_second.max(1.0),
+            filled: Instant::now(),
+        }
+    }
+
+    /// Takes a token, or says when there will be one.
+    fn take(&mut self) -> Result<(), Duration> {
+        let now = Instant::now();
+        let new = now.duration_since(self.filled).as_secs_f64() * self.per_second;
+        self.tokens = (self.tokens + new).min(self.per_second.max(1.0));
+        self.filled = now;
+        if self.tokens < 1.0 {
+            let wait = (1.0 - self.tokens) / self.per_second;
+            return Err(Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX));
+        }
+        self.tokens -= 1.0;
+        Ok(())
+    }
 }
 
 impl FakeSigmaMind {
@@ -203,8 +283,55 @@ impl FakeSigmaMind {
             .ok()
             .filter(|status| status.is_client_error() || status.is_server_error())
             .expect("a status of 400 to 599");
-        let failures = std::iter::repeat_n(status, times);
-        self.held().failures.extend(failures);
+        self.held().failures.push_back((times, status));
+    }
+
+    /// Grants so many requests a second from now on, and answers 429 to the others. Default: all.
+    ///
+    /// It is a token bucket of one second: so many (and at least one) are granted at once, and when
+    /// they are used up, one more as the time for each has passed. What
+    /// [`fail_next`](Self::fail_next) answers takes none. The refusal says by `Retry-After` when to
+    /// come back, or [as you choose](Self::retry_after).
+    ///
+    /// So you see what your own job makes of a limit:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sigmamind::{Batch, E164, PhoneNumber, PhoneNumberUpdate, mock::FakeSigmaMind};
+    ///
+    /// let fake = FakeSigmaMind::start();
+    /// let numbers: Vec<E164> = (0..40).map(|n| format!("+141555526{n:02}").parse()).collect::<Result<_, _>>()?;
+    /// for number in &numbers {
+    ///     fake.insert(number, PhoneNumber::default());
+    /// }
+    /// fake.rate_limit(20.0);
+    ///
+    /// let client = fake.client();
+    /// let update = PhoneNumberUpdate::default().inbound_agent_id("new-agent");
+    /// let mut batch = Batch::new(numbers.iter().map(|number| client.update_phone_number(number, &update)));
+    /// while let Some((_, outcome)) = batch.next().await {
+    ///     outcome?; // later, and none is lost
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `per_second` is not a number above zero.
+    pub fn rate_limit(&self, per_second: f64) {
+        assert!(
+            per_second.is_finite() && per_second > 0.0,
+            "the rate limit is not a number above zero; give requests per second"
+        );
+        self.held().limit = Some(Bucket::new(per_second));
+    }
+
+    /// Lets refusals for the [rate limit](Self::rate_limit) say in this way when to come back.
+    /// Default: [`RetryAfter::Seconds`].
+    pub fn retry_after(&self, retry_after: RetryAfter) {
+        self.held().retry_after = retry_after;
     }
 
     /// Sends each answer this much later from now on; the update itself is applied at once.
@@ -269,10 +396,16 @@ impl Shared {
         number: &str,
         headers: &HeaderMap,
         body: &[u8],
+        retry_after: &mut Option<(HeaderName, HeaderValue)>,
     ) -> Result<Value, (StatusCode, String)> {
         let refuse = |status, message: &str| Err((status, message.to_owned()));
-        if let Some(status) = held.failures.pop_front() {
+        if let Some(status) = held.next_failure() {
             return refuse(status, "the test asked for this failure");
+        }
+        if let Some(Err(wait)) = held.limit.as_mut().map(Bucket::take) {
+            *retry_after = held.retry_after.header(wait);
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            return refuse(status, "there are too many requests");
         }
         if headers.get(KEY_HEADER).is_none_or(|key| key != KEY) {
             return refuse(StatusCode::UNAUTHORIZED, "the API key is missing or wrong");
@@ -319,9 +452,11 @@ async fn update(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let mut retry_after = None;
     let (status, body, delay) = {
         let mut held = shared.lock();
-        let (status, answer) = match shared.answer(&mut held, &number, &headers, &body) {
+        let answer = shared.answer(&mut held, &number, &headers, &body, &mut retry_after);
+        let (status, answer) = match answer {
             Ok(answer) => (StatusCode::OK, answer),
             Err((status, message)) => (status, json!({ "message": message })),
         };
@@ -337,8 +472,9 @@ async fn update(
         (status, answer, held.delay)
     };
     tokio::time::sleep(delay).await;
-    let json = [(CONTENT_TYPE, "application/json")];
-    (status, json, body.to_string()).into_response()
+    let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let headers: HeaderMap = retry_after.into_iter().chain([json]).collect();
+    (status, headers, body.to_string()).into_response()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -62,3 +62,18 @@ fn the_panic_of_a_hook_comes_through() {
     let panic: Box<dyn std::any::Any + Send> = panic.map(Result::<(), Error>::unwrap).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"a bug"));
 }
+
+#[test]
+fn a_batch_waits_without_a_runtime() {
+    let (_runtime, server) = served(vec![Step::status(404)]);
+    let client = server.client();
+    let calls = (0..20).map(|_| call(&client));
+    let mut batch = sigmamind::Batch::new(calls).at_once(4);
+    let mut outcomes = Vec::new();
+    while let Some((index, outcome)) = batch.wait_next() {
+        outcomes.push((index, outcome.is_ok()));
+    }
+    assert_eq!(outcomes.iter().filter(|(_, ok)| !ok).count(), 1);
+    outcomes.sort_unstable();
+    assert!(outcomes.into_iter().map(|(index, _)| index).eq(0..20));
+}

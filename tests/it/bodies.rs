@@ -1,11 +1,14 @@
 //! Answers that are unusual, unreadable or gigantic.
 
-use std::{env, error::Error as _, fs, io::Write, process::Command};
+use std::{env, error::Error as _, fs, io::Write};
 
 use flate2::{Compress, Compression, FlushCompress, write::GzEncoder};
 use sigmamind::Client;
 
-use crate::server::{KEY, SUCCESS, Server, Step, call, error_of, head, http, quick};
+use crate::{
+    child,
+    server::{KEY, SUCCESS, Server, Step, call, error_of, head, http, quick},
+};
 
 const MIB: usize = 1 << 20;
 const LARGE: usize = 200 * MIB;
@@ -183,6 +186,54 @@ fn gigantic() -> Vec<Step> {
         .collect()
 }
 
+/// The most memory that this process has had.
+#[cfg(target_os = "linux")]
+fn peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse::<u64>().unwrap() << 10
+}
+
+/// A mebibyte in pieces of one byte.
+fn in_pieces() -> Step {
+    let pieces: Vec<u8> = json(MIB).bytes().flat_map(|byte| chunk(&[byte])).collect();
+    let head = head(200, &[("transfer-encoding", "chunked")]);
+    Step::send([head, pieces, chunk(b"")].concat())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_success_in_pieces_takes_no_more_than_four_times_its_size() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let first = Step::answer(200, &[], SUCCESS);
+    let server = runtime.block_on(Server::start([first, in_pieces()]));
+    let environment = [("SERVER_UNDER_TEST", &*server.url())];
+    child::run("bodies::reader_of_pieces", &environment);
+    assert_eq!(server.requests(), 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "a_success_in_pieces_takes_no_more_than_four_times_its_size runs it in a process of its own"]
+fn reader_of_pieces() {
+    let url = env::var("SERVER_UNDER_TEST").expect("the address of a server");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = Client::builder().api_key(KEY).base_url(url);
+        let client = client.max_retries(0).build().unwrap();
+        call(&client).await.unwrap();
+        let idle = peak();
+        let phone = call(&client).await.unwrap();
+        assert_eq!(phone.body().len(), MIB);
+        let growth = peak() - idle;
+        assert!(growth <= 4 * MIB as u64, "it took {growth} bytes");
+    });
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn gigantic_bodies_are_not_read_into_memory() {
@@ -193,33 +244,16 @@ fn gigantic_bodies_are_not_read_into_memory() {
             .into_iter()
             .chain(gigantic),
     ));
-    // A process of its own: what this one uses has other reasons as well.
-    let child = Command::new(env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "bodies::reader_of_gigantic_bodies",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env("SERVER_UNDER_TEST", server.url())
-        .output()
-        .unwrap();
-    let output = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success(), "{output}");
-    assert!(output.contains("1 passed"), "{output}");
-    assert_eq!(server.requests(), 10, "{output}");
+    // What this process uses has other reasons as well.
+    let environment = [("SERVER_UNDER_TEST", &*server.url())];
+    child::run("bodies::reader_of_gigantic_bodies", &environment);
+    assert_eq!(server.requests(), 10);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 #[ignore = "gigantic_bodies_are_not_read_into_memory runs it in a process of its own"]
 fn reader_of_gigantic_bodies() {
-    fn peak() -> u64 {
-        let status = fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.unwrap().trim().trim_end_matches(" kB");
-        kib.parse::<u64>().unwrap() << 10
-    }
     let url = env::var("SERVER_UNDER_TEST").expect("the address of a server");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

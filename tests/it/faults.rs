@@ -60,7 +60,6 @@ fn broken_connections_are_tried_again() {
             .close(),
         ),
         ("closed before the first chunk", chunked().close()),
-        ("no HTTP", Step::send("SSH-2.0-OpenSSH_9.9\r\n").close()),
     ];
     quick(async {
         for (fault, step) in cases {
@@ -87,6 +86,97 @@ fn broken_connections_are_tried_again() {
             if server.requests() > 0 {
                 assert!(error.may_have_been_applied(), "{fault}");
             }
+        }
+    });
+}
+
+/// Answers that break the grammar before they have a status.
+#[test]
+fn what_is_not_http_is_not_asked_again() {
+    let many = "x: y\r\n".repeat(101);
+    let long = "x".repeat(1 << 20);
+    let cases = [
+        ("another protocol", "SSH-2.0-OpenSSH_9.9\r\n".into()),
+        ("frames of HTTP/2", "\0\0\0\u{4}\0\0\0\0\0".into()),
+        ("a version of its own", "HTTP/9.9 200 OK\r\n\r\n".into()),
+        ("no number as the status", "HTTP/1.1 OK\r\n\r\n".into()),
+        ("no colon", "HTTP/1.1 200 OK\r\nx-other\r\n\r\n".into()),
+        (
+            "a space in a name",
+            "HTTP/1.1 200 OK\r\nx other: y\r\n\r\n".into(),
+        ),
+        (
+            "a null in a value",
+            "HTTP/1.1 200 OK\r\nx: \0\r\n\r\n".into(),
+        ),
+        (
+            "no number as the length",
+            "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n".into(),
+        ),
+        (
+            "two lengths",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n".into(),
+        ),
+        ("too many headers", format!("HTTP/1.1 200 OK\r\n{many}\r\n")),
+        (
+            "too long a header",
+            format!("HTTP/1.1 200 OK\r\nx: {long}\r\n\r\n"),
+        ),
+    ];
+    quick(async {
+        for (fault, answer) in cases {
+            let server = Server::start([Step::send(answer).close()]).await;
+            let error = call(&server.client()).await.expect_err(fault);
+            assert_eq!(
+                error.to_string(),
+                "what came is not an HTTP answer; check the base URL, and look up elsewhere what \
+                 holds now [the request may have taken effect]",
+                "{fault}"
+            );
+            assert!(
+                !error.is_retryable() && !error.is_decode(),
+                "{fault}: {error}"
+            );
+            assert!(error.may_have_been_applied(), "{fault}");
+            assert_eq!((error.attempts(), server.requests()), (1, 1), "{fault}");
+            assert_eq!(error.status(), None, "{fault}");
+        }
+    });
+}
+
+/// The same in the body of a success.
+#[test]
+fn a_garbled_success_is_not_asked_again() {
+    let chunks = |chunks: &str| {
+        let head = head(200, &[("transfer-encoding", "chunked")]);
+        Step::send([head, chunks.into()].concat())
+    };
+    let cases = [
+        ("no number as the size", chunks("{}\r\n")),
+        ("a size beyond all", chunks("ffffffffffffffff0\r\n")),
+        ("more than the size", chunks("1\r\n{}\r\n")),
+        ("no end of the line", chunks("2\r{}")),
+        (
+            "no gzip",
+            Step::answer(200, &[("content-encoding", "gzip")], SUCCESS),
+        ),
+    ];
+    quick(async {
+        for (fault, step) in cases {
+            let server = Server::start([step.close()]).await;
+            let http = http().gzip(true).build().unwrap();
+            let client = server.builder().http_client(http).build().unwrap();
+            let error = call(&client).await.expect_err(fault);
+            assert_eq!(
+                error.to_string(),
+                "the request was accepted (200 OK), but the answer is garbled; look up elsewhere \
+                 what holds now",
+                "{fault}"
+            );
+            assert!(error.is_decode() && !error.is_retryable(), "{fault}");
+            assert!(error.may_have_been_applied(), "{fault}");
+            assert!(error.source().is_some(), "{fault}");
+            assert_eq!((error.attempts(), server.requests()), (1, 1), "{fault}");
         }
     });
 }
@@ -287,7 +377,7 @@ fn a_status_is_known_though_its_body_never_ends() {
 }
 
 #[test]
-fn a_body_of_an_error_may_break_off() {
+fn a_body_of_an_error_may_break_off_or_stall() {
     quick(async {
         for step in [
             Step::send([head(404, &[("content-length", "99")]), b"no such".into()].concat()),
@@ -299,9 +389,14 @@ fn a_body_of_an_error_may_break_off() {
                 .concat(),
             ),
         ] {
-            let error = error_of(step.close()).await;
-            assert!(error.is_not_found(), "{error}");
-            assert_eq!(error.message(), Some("no such"));
+            let server = Server::start([step.clone().hang()]).await;
+            let client = server.client_with(|b| b.timeout(Duration::from_secs(2)));
+            let stalled = call(&client).await.unwrap_err();
+            for error in [error_of(step.close()).await, stalled] {
+                assert!(error.is_not_found(), "{error}");
+                assert_eq!(error.body(), b"no such");
+                assert_eq!(error.message(), Some("no such"));
+            }
         }
     });
 }

@@ -1,6 +1,7 @@
 //! One binary for all tests, so that the crate is linked once.
 
 mod answers;
+mod batch;
 mod blocking;
 #[path = "../../build/mod.rs"]
 mod build;
@@ -8,20 +9,25 @@ mod build;
 mod bodies;
 mod calls;
 mod capture;
+mod child;
 mod documented;
 mod documents;
 mod errors;
 mod faults;
 mod honest;
+mod http2;
 mod keys;
 mod mock;
 mod nested;
+mod pace;
 mod properties;
+mod proxies;
 mod regenerate;
 mod retries;
 mod secrets;
 mod server;
 mod settings;
+mod tls;
 mod traces;
 mod types;
 mod undocumented;

@@ -5,7 +5,7 @@ use std::{net::TcpStream, time::Duration};
 use serde_json::{Value, json};
 use sigmamind::{
     Client, E164, PhoneNumber, PhoneNumberUpdate,
-    mock::{FakeSigmaMind, MockSigmaMind},
+    mock::{FakeSigmaMind, MockSigmaMind, RetryAfter},
     reqwest::{self, StatusCode},
 };
 use tokio::time::Instant;
@@ -262,6 +262,71 @@ mod fake {
         let error = call.max_retries(0).await.unwrap_err();
         assert!(error.is_server_error());
         assert_eq!(fake.get(&number()), Some(documented().1));
+    }
+
+    #[tokio::test]
+    async fn failures_may_have_no_end() {
+        let fake = fake();
+        fake.fail_next(0, 500);
+        fake.fail_next(1, 503);
+        fake.fail_next(usize::MAX, 403);
+        fake.fail_next(usize::MAX, 404);
+        for status in [503, 403, 403] {
+            let (answered, _) = raw(&fake, |request| request).await;
+            assert_eq!(answered, status);
+        }
+    }
+
+    /// The status of two requests beyond a limit of one, and when the second may come back.
+    async fn beyond(choose: impl FnOnce(&FakeSigmaMind)) -> (u16, reqwest::Response) {
+        let fake = fake();
+        fake.rate_limit(0.001);
+        choose(&fake);
+        let url = format!("{}/v1/phone-number/{}", fake.url(), number());
+        let send = || {
+            let request = http().patch(&url).header("x-api-key", fake.key());
+            request.json(&named("new")).send()
+        };
+        let first = send().await.unwrap().status().as_u16();
+        (first, send().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_beyond_the_rate_limit_is_refused_and_told_when_to_come_back() {
+        type Choose = fn(&FakeSigmaMind);
+        let cases: [(Choose, [Option<u64>; 2]); 4] = [
+            (|_| {}, [Some(1000), None]),
+            (
+                |fake| fake.retry_after(RetryAfter::Seconds),
+                [Some(1000), None],
+            ),
+            (
+                |fake| fake.retry_after(RetryAfter::Milliseconds),
+                [None, Some(1_000_000)],
+            ),
+            (|fake| fake.retry_after(RetryAfter::Unsaid), [None, None]),
+        ];
+        for (choose, expected) in cases {
+            let (first, refused) = beyond(choose).await;
+            assert_eq!((first, refused.status().as_u16()), (200, 429));
+            let told = ["retry-after", "retry-after-ms"].map(|name| {
+                let value = refused.headers().get(name)?.to_str().unwrap();
+                Some(value.parse::<u64>().unwrap())
+            });
+            for (told, most) in told.into_iter().zip(expected) {
+                assert_eq!(told.is_some(), most.is_some());
+                // Some of it has passed.
+                assert!(told <= most && told >= most.map(|most| most * 9 / 10));
+            }
+            let body: Value = refused.json().await.unwrap();
+            assert_eq!(body["message"], "there are too many requests");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the rate limit is not a number above zero")]
+    fn a_rate_limit_is_a_number_above_zero() {
+        fake().rate_limit(f64::NAN);
     }
 
     #[test]

@@ -155,6 +155,37 @@ fn an_echo_is_blanked() {
 }
 
 #[test]
+fn an_echo_is_blanked_however_it_is_spelt() {
+    quick(async {
+        let uri = "sip.pbx-of-ours.example";
+        let echoes = [
+            (KEY.to_uppercase(), "[hidden]"),
+            (KEY.replace('-', "\u{1}-\u{200b}"), "[hidden]"),
+            (KEY.replace('-', "%2d"), "[hidden]"),
+            (PASSWORD.to_lowercase(), "[hidden]"),
+            (PASSWORD.replace('"', r#"\""#), "[hidden]"),
+            (USERNAME.to_uppercase(), "[hidden]"),
+            (format!("no route to {uri}."), "no route to [hidden]."),
+            ("+1 415-555-2671".to_owned(), "+[hidden]"),
+            ("(415) 555-2671".to_owned(), "[hidden]"),
+            (
+                "the api key may not edit this phone-number".to_owned(),
+                "the api key may not edit this phone-number",
+            ),
+        ];
+        let steps = echoes.clone().map(|(echo, _)| Step::answer(400, &[], echo));
+        let server = Server::start(steps).await;
+        let client = server.client_with(|builder| builder.base_url(server.url() + "/api"));
+        let update = update().termination_sip_uri(uri);
+        for (echo, shown) in echoes {
+            let call = client.update_phone_number(&NUMBER.parse().unwrap(), &update);
+            let error = call.await.unwrap_err();
+            assert_eq!(error.message(), Some(shown), "of {echo:?}");
+        }
+    });
+}
+
+#[test]
 fn a_secret_is_blanked_before_a_message_is_cut() {
     quick(async {
         // The cut, at 500 characters, goes through the key.

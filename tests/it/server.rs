@@ -104,16 +104,9 @@ impl Step {
     }
 }
 
-/// An HTTP client like the crate's own, without the system's proxies and its root certificates:
-/// to read those takes longer than most tests.
+/// An HTTP client like the crate's own, without the system's proxies and its root certificates.
 pub fn http() -> reqwest::ClientBuilder {
-    let ring = rustls::crypto::ring::default_provider();
-    let tls = rustls::ClientConfig::builder_with_provider(ring.into());
-    let tls = tls.with_safe_default_protocol_versions().unwrap();
-    let roots = rustls::RootCertStore::empty();
-    let tls = tls.with_root_certificates(roots).with_no_client_auth();
     reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .tls_certs_only([])

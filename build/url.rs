@@ -1,0 +1,44 @@
+//! The one edit of a generated operation.
+
+use syn::{ImplItem, Item, Pat, Stmt, parse_quote};
+
+use super::failure::{Failure, Result};
+
+/// `let url = format!("{}/v1/{}", self.baseurl, …)` → `let url = self.inner.url(format!(…))`.
+///
+/// Each call then puts its path on the base URL, which is parsed once, instead of parsing all of it.
+pub fn join(items: &mut [Item], operations: usize) -> Result<()> {
+    let functions = items.iter_mut().filter_map(|item| match item {
+        Item::Impl(item) if item.trait_.is_none() => Some(&mut item.items),
+        _ => None,
+    });
+    let mut found = 0;
+    for function in functions.flatten() {
+        let ImplItem::Fn(function) = function else {
+            continue;
+        };
+        for statement in &mut function.block.stmts {
+            if let Stmt::Local(local) = statement
+                && matches!(&local.pat, Pat::Ident(name) if is_url(&name.ident))
+                && let Some(value) = &mut local.init
+            {
+                let text = &value.expr;
+                *value.expr = parse_quote!(self.inner.url(#text));
+                found += 1;
+            }
+        }
+    }
+    if found == operations {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "complete the client",
+        format!("{found} of {operations} operations make their URL as expected"),
+        "The generator has changed: compare build/url.rs with what it writes.",
+    ))
+}
+
+/// The generator makes way for an argument of that name.
+fn is_url(name: &syn::Ident) -> bool {
+    name.to_string().trim_start_matches('_') == "url"
+}

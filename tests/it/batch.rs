@@ -1,0 +1,345 @@
+//! Many calls, a few at a time.
+
+use std::{
+    cell::Cell,
+    collections::BTreeSet,
+    future::Future,
+    iter,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use sigmamind::{Batch, Call, Client, Error, PhoneNumber, PhoneNumberUpdate, Response};
+use tokio::time::sleep;
+use tracing::Instrument;
+
+use crate::{
+    capture::capture,
+    server::{SUCCESS, Server, Step, quick},
+};
+
+type Outcome = (usize, Result<Response<PhoneNumber>, Error>);
+
+/// The call of each index, which the server can tell from the others.
+fn numbered(client: &Client, index: usize) -> Call<PhoneNumber> {
+    let number = format!("+1415555{index:04}").parse().unwrap();
+    let update = PhoneNumberUpdate::default().friendly_name("Support Line");
+    client.update_phone_number(&number, &update)
+}
+
+fn calls(client: &Client, count: usize) -> impl Iterator<Item = Call<PhoneNumber>> + use<> {
+    let client = client.clone();
+    (0..count).map(move |index| numbered(&client, index))
+}
+
+/// The index in a request of a [`numbered`] call.
+fn index(head: &str) -> usize {
+    let (_, rest) = head.split_once("1415555").unwrap();
+    rest[..4].parse().unwrap()
+}
+
+/// An answer about the number that was asked for.
+fn success(head: &str) -> Step {
+    let mut answer: serde_json::Value = serde_json::from_str(SUCCESS).unwrap();
+    let repeated = answer.as_object_mut().unwrap();
+    for value in repeated.values_mut() {
+        if value.as_str().is_some_and(|text| text.starts_with("+1")) {
+            *value = format!("+1415555{:04}", index(head)).into();
+        }
+    }
+    Step::answer(200, &[], answer.to_string())
+}
+
+/// A server that answers success, but what this says to the calls of some indices.
+async fn server(but: impl Fn(usize) -> Option<Step> + Send + Sync + 'static) -> Server {
+    Server::answering(move |request| {
+        but(index(&request.head)).unwrap_or_else(|| success(&request.head))
+    })
+    .await
+}
+
+async fn all<I>(mut batch: Batch<I, PhoneNumber>) -> Vec<Outcome>
+where
+    I: Iterator<Item = Call<PhoneNumber>>,
+{
+    let mut outcomes = Vec::new();
+    while let Some(outcome) = batch.next().await {
+        outcomes.push(outcome);
+    }
+    outcomes
+}
+
+fn indices(outcomes: &[Outcome]) -> BTreeSet<usize> {
+    outcomes.iter().map(|(index, _)| *index).collect()
+}
+
+#[test]
+fn each_call_has_one_outcome_and_no_failure_stops_the_others() {
+    quick(async {
+        let missing = |index| (index % 10 == 3).then(|| Step::status(404));
+        let server = server(missing).await;
+        let outcomes = all(Batch::new(calls(&server.client(), 50))).await;
+        assert_eq!(outcomes.len(), 50);
+        assert!(indices(&outcomes).into_iter().eq(0..50));
+        for (index, outcome) in outcomes {
+            match outcome {
+                Ok(_) => assert_ne!(index % 10, 3),
+                Err(error) => assert!(error.is_not_found() && index % 10 == 3, "{error}"),
+            }
+        }
+        assert_eq!(server.requests(), 50);
+    });
+}
+
+/// How many requests come when the calls from some index on are never answered.
+async fn under_way(answered: usize, at_once: impl Fn(Calls<'_>) -> Calls<'_>) -> usize {
+    let server = server(move |index| (index >= answered).then(Step::silent)).await;
+    let client = server.client();
+    let calls: Box<dyn Iterator<Item = _>> = Box::new(calls(&client, 100));
+    let mut batch = at_once(Batch::new(calls));
+    for _ in 0..answered {
+        batch.next().await.unwrap().1.unwrap();
+    }
+    let next = tokio::time::timeout(Duration::from_secs(5), batch.next());
+    assert!(next.await.is_err(), "one of those was answered");
+    server.requests() - answered
+}
+
+type Calls<'c> = Batch<Box<dyn Iterator<Item = Call<PhoneNumber>> + 'c>, PhoneNumber>;
+
+#[test]
+fn a_few_are_under_way_at_first_and_more_as_none_is_refused() {
+    quick(async {
+        assert_eq!(under_way(0, |batch| batch).await, 4);
+        assert_eq!(under_way(4, |batch| batch).await, 6);
+        assert_eq!(under_way(40, |batch| batch).await, 8); // the default
+        assert_eq!(under_way(0, |batch| batch.at_once(2)).await, 2);
+        assert_eq!(under_way(40, |batch| batch.at_once(16)).await, 16);
+        assert_eq!(under_way(3, |batch| batch.at_once(0)).await, 1);
+    });
+}
+
+#[test]
+fn calls_are_made_only_as_places_become_free() {
+    quick(async {
+        let server = server(|_| None).await;
+        let client = server.client();
+        let made = Cell::new(0);
+        let calls = iter::repeat_with(|| {
+            made.set(made.get() + 1);
+            numbered(&client, made.get())
+        });
+        let mut batch = Batch::new(calls);
+        assert_eq!(made.get(), 0);
+        for told in 1..=20 {
+            batch.next().await.unwrap().1.unwrap();
+            assert!(made.get() <= told + 8, "{} made, {told} told", made.get());
+        }
+    });
+}
+
+#[test]
+fn the_iterator_may_borrow_and_stay_on_its_thread() {
+    quick(async {
+        let server = server(|_| None).await;
+        let client = Rc::new(server.client());
+        let rounds = [0, 1, 2].map(Rc::new);
+        let calls = rounds.iter().map(|index| numbered(&client, **index));
+        assert_eq!(all(Batch::new(calls)).await.len(), 3);
+    });
+}
+
+#[test]
+fn after_a_stop_no_more_begin_and_those_under_way_are_told() {
+    quick(async {
+        let server = server(|_| None).await;
+        let mut batch = Batch::new(calls(&server.client(), 100));
+        batch.next().await.unwrap().1.unwrap();
+        batch.stop();
+        let rest = all(batch).await;
+        assert!(indices(&rest).len() == 3, "{rest:?}");
+        for (_, outcome) in rest {
+            outcome.unwrap();
+        }
+        assert_eq!(server.requests(), 4);
+    });
+}
+
+#[test]
+fn a_batch_that_is_dropped_stops_what_is_under_way() {
+    quick(async {
+        let server = server(|_| Some(Step::silent())).await;
+        let mut batch = Batch::new(calls(&server.client(), 100));
+        assert!(batch.next().now_or_never().is_none());
+        let four = |count| move |log: &crate::server::Log| log.requests.len() == count;
+        server.until("four have come", four(4)).await;
+        drop(batch);
+        let closed = |log: &crate::server::Log| log.ended == 4;
+        server.until("their connections end", closed).await;
+    });
+}
+
+#[test]
+fn a_next_that_is_dropped_loses_nothing() {
+    quick(async {
+        let server = server(|_| None).await;
+        let mut batch = Batch::new(calls(&server.client(), 20));
+        let mut outcomes = Vec::new();
+        loop {
+            match tokio::time::timeout(Duration::ZERO, batch.next()).await {
+                Ok(Some(outcome)) => outcomes.push(outcome),
+                Ok(None) => break,
+                Err(_) => sleep(Duration::from_millis(1)).await,
+            }
+        }
+        assert_eq!(outcomes.len(), 20);
+        assert!(indices(&outcomes).into_iter().eq(0..20));
+    });
+}
+
+#[test]
+fn a_slow_consumer_lets_no_deadline_run_out() {
+    quick(async {
+        let server = server(|_| None).await;
+        let deadline = Duration::from_secs(2);
+        let client = server.client_with(|builder| builder.deadline(deadline));
+        let mut batch = Batch::new(calls(&client, 12));
+        while let Some((_, outcome)) = batch.next().await {
+            outcome.unwrap();
+            sleep(2 * deadline).await;
+        }
+    });
+}
+
+#[test]
+fn the_wait_for_the_first_turn_is_not_part_of_the_deadline() {
+    quick(async {
+        let server = server(|_| None).await;
+        let client =
+            server.client_with(|builder| builder.deadline(Duration::from_secs(4)).rate_limit(0.5));
+        for (_, outcome) in all(Batch::new(calls(&client, 8)).at_once(8)).await {
+            outcome.unwrap();
+        }
+        // By itself, a call has no more time than that.
+        let plain = stream::iter(calls(&client, 8).map(Call::send)).buffer_unordered(8);
+        let lost = plain.filter(|outcome| std::future::ready(outcome.is_err()));
+        assert!(lost.count().await > 0);
+    });
+}
+
+#[test]
+fn a_pause_that_is_too_long_ends_the_rest_at_once() {
+    quick(async {
+        let refusal = [("retry-after", "3600")];
+        let server = server(move |_| Some(Step::answer(429, &refusal, ""))).await;
+        let outcomes = all(Batch::new(calls(&server.client(), 200))).await;
+        assert_eq!(outcomes.len(), 200);
+        // Those that had left when the first refusal came.
+        assert!(server.requests() <= 4, "{} were sent", server.requests());
+        for (_, outcome) in outcomes {
+            let error = outcome.unwrap_err();
+            assert!(error.is_rate_limited(), "{error}");
+            assert!(!error.may_have_been_applied());
+            assert_eq!(error.attempts() == 0, error.status().is_none());
+            let wait = error.retry_after().unwrap();
+            assert!(wait.as_secs().abs_diff(3600) < 60, "{wait:?}");
+        }
+    });
+}
+
+#[test]
+fn an_account_that_grants_nothing_ends_the_batch() {
+    quick(async {
+        let server = server(|_| Some(Step::status(429))).await;
+        let deadline = Duration::from_secs(20);
+        let client = server.client_with(|builder| builder.deadline(deadline));
+        let outcomes = all(Batch::new(calls(&client, 200))).await;
+        assert_eq!(outcomes.len(), 200);
+        for (_, outcome) in outcomes {
+            assert!(outcome.unwrap_err().is_rate_limited());
+        }
+        assert!(server.requests() < 30, "{} were sent", server.requests());
+    });
+}
+
+#[test]
+fn a_panic_is_passed_on_and_the_others_go_on() {
+    quick(async {
+        let server = server(|_| None).await;
+        let client = server.client_with(|builder| {
+            builder.on_attempt(|headers, _| {
+                assert!(headers.is_empty());
+                let panics = thread_local_count() == 2;
+                assert!(!panics, "the hook's own");
+            })
+        });
+        let mut batch = Batch::new(calls(&client, 6)).at_once(1);
+        let mut outcomes = Vec::new();
+        let mut panics = Vec::new();
+        loop {
+            match AssertUnwindSafe(batch.next()).catch_unwind().await {
+                Ok(Some((index, outcome))) => outcomes.push((index, outcome)),
+                Ok(None) => break,
+                Err(panic) => panics.push(*panic.downcast::<&str>().unwrap()),
+            }
+        }
+        assert_eq!(panics, ["the hook's own"]);
+        assert!(indices(&outcomes).into_iter().eq([0, 2, 3, 4, 5]));
+    });
+}
+
+/// How often it was called on this thread.
+fn thread_local_count() -> usize {
+    thread_local!(static COUNT: Cell<usize> = const { Cell::new(0) });
+    COUNT.set(COUNT.get() + 1);
+    COUNT.get()
+}
+
+#[test]
+fn outside_a_runtime_each_call_is_an_error() {
+    let client = Client::new("key").unwrap();
+    let mut batch = Batch::new(calls(&client, 20));
+    let mut next = || match pin!(batch.next()).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => panic!("it waits"),
+    };
+    for expected in 0..20 {
+        let (index, outcome) = next().unwrap();
+        assert_eq!(index, expected);
+        let error = outcome.unwrap_err().to_string();
+        let reason = "invalid input: there is no tokio runtime here; send the call inside one";
+        assert_eq!(error, reason);
+    }
+    assert!(next().is_none());
+}
+
+#[test]
+fn spans_of_the_calls_are_children_of_the_callers() {
+    let captured = capture(|| {
+        quick(async {
+            let server = server(|_| None).await;
+            let job = tracing::info_span!("job");
+            let batch = Batch::new(calls(&server.client(), 2));
+            all(batch).instrument(job).await;
+        });
+    });
+    let text = captured.text;
+    assert!(text.contains("job:sigmamind{"), "{text}");
+    let alone = text.lines().filter(|line| line.contains(" sigmamind{"));
+    assert_eq!(alone.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[test]
+fn the_debug_of_a_batch_tells_its_state() {
+    let client = Client::new("key").unwrap();
+    let mut batch = Batch::new(calls(&client, 2)).at_once(3);
+    batch.stop();
+    assert_eq!(
+        format!("{batch:?}"),
+        "Batch { at_once: 3, under_way: 0, stopped: true, .. }"
+    );
+}

@@ -1,0 +1,193 @@
+//! The pace as calls meet it: a server that limits the rate, and what an operator sees of it.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use sigmamind::{
+    Batch, Call, Client, E164, PhoneNumber, PhoneNumberUpdate,
+    mock::{FakeSigmaMind, RetryAfter},
+    reqwest::StatusCode,
+};
+use tokio::time::Instant;
+
+use crate::{
+    capture::capture,
+    server::{Server, Step, call, quick},
+};
+
+fn calls(client: &Client, count: usize) -> Vec<Call<PhoneNumber>> {
+    let update = PhoneNumberUpdate::default().inbound_agent_id("agent");
+    (0..count)
+        .map(|index| client.update_phone_number(&number(index), &update))
+        .collect()
+}
+
+fn number(index: usize) -> E164 {
+    format!("+1415555{index:04}").parse().unwrap()
+}
+
+/// A server that grants 100 requests a second, and a client of it.
+fn limited(numbers: usize, retry_after: RetryAfter) -> (FakeSigmaMind, Client) {
+    let fake = FakeSigmaMind::start();
+    for index in 0..numbers {
+        fake.insert(&number(index), PhoneNumber::default());
+    }
+    fake.rate_limit(100.0);
+    fake.retry_after(retry_after);
+    let http = crate::server::http().build().unwrap();
+    let client = Client::builder()
+        .api_key(fake.key())
+        .base_url(fake.url())
+        .http_client(http);
+    (fake, client.build().unwrap())
+}
+
+/// How many of the fake's answers were these.
+fn answered(fake: &FakeSigmaMind, status: StatusCode) -> usize {
+    let received = fake.received().into_iter();
+    received.filter(|update| update.status == status).count()
+}
+
+#[tokio::test]
+async fn nothing_is_lost_however_many_are_sent_at_once() {
+    for retry_after in [
+        RetryAfter::Seconds,
+        RetryAfter::Milliseconds,
+        RetryAfter::Unsaid,
+    ] {
+        let (fake, client) = limited(250, retry_after);
+        let sent = calls(&client, 250).into_iter().map(Call::send);
+        let mut outcomes = stream::iter(sent).buffer_unordered(64);
+        while let Some(outcome) = outcomes.next().await {
+            outcome.unwrap();
+        }
+        assert_eq!(answered(&fake, StatusCode::OK), 250);
+        assert!(answered(&fake, StatusCode::TOO_MANY_REQUESTS) > 0);
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_batch_is_lost() {
+    let (fake, client) = limited(250, RetryAfter::Seconds);
+    let mut batch = Batch::new(calls(&client, 250)).at_once(64);
+    let mut outcomes = 0;
+    while let Some((_, outcome)) = batch.next().await {
+        outcome.unwrap();
+        outcomes += 1;
+    }
+    assert_eq!(outcomes, 250);
+    assert_eq!(answered(&fake, StatusCode::OK), 250);
+}
+
+fn refusal(seconds: &str) -> Step {
+    Step::answer(429, &[("retry-after", seconds)], "")
+}
+
+#[test]
+fn refusals_are_counted_neither_as_retries_nor_as_failures() {
+    quick(async {
+        // More than the budget of failures has.
+        let server = Server::start(vec![refusal("0"); 30]).await;
+        let response = call(&server.client()).max_retries(1).await.unwrap();
+        assert_eq!(response.attempts(), 31);
+    });
+}
+
+#[test]
+fn with_no_retries_a_refusal_is_returned_and_the_next_call_waits() {
+    quick(async {
+        let server = Server::start([refusal("5")]).await;
+        let client = server.client();
+        let error = call(&client).max_retries(0).await.unwrap_err();
+        assert!(error.is_rate_limited());
+        assert_eq!(error.attempts(), 1);
+        let start = Instant::now();
+        call(&client).max_retries(0).await.unwrap();
+        assert!(start.elapsed() > Duration::from_secs(4));
+    });
+}
+
+#[test]
+fn a_wait_that_does_not_fit_is_an_error_of_a_call_that_sent_nothing() {
+    quick(async {
+        let server = Server::start([refusal("50")]).await;
+        let client = server.client();
+        call(&client).max_retries(0).await.unwrap_err();
+        let short = Duration::from_secs(20);
+        let error = call(&client).deadline(short).await.unwrap_err();
+        assert_eq!(error.attempts(), 0);
+        assert_eq!(error.status(), None);
+        assert!(error.is_rate_limited() && error.is_retryable());
+        assert!(!error.may_have_been_applied());
+        let wait = error.retry_after().unwrap();
+        assert!((30..=50).contains(&wait.as_secs()), "{wait:?}");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the server limits the rate and nothing may be sent yet; wait {wait:?} before the \
+                 next call"
+            )
+        );
+        assert_eq!(server.requests(), 1);
+    });
+}
+
+#[test]
+fn a_server_that_is_out_of_order_holds_everybody() {
+    quick(async {
+        let outage = Step::answer(503, &[("retry-after", "30")], "");
+        let server = Server::start([outage]).await;
+        let client = server.client();
+        let error = call(&client).max_retries(0).await.unwrap_err();
+        assert_eq!(error.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
+        let short = Duration::from_secs(10);
+        let error = call(&client.clone()).deadline(short).await.unwrap_err();
+        assert_eq!(error.attempts(), 0);
+        call(&client).await.unwrap();
+    });
+}
+
+#[test]
+fn a_rate_limit_of_the_callers_is_kept_from_the_first_request_on() {
+    quick(async {
+        let server = Server::start([]).await;
+        let client = server.client_with(|builder| builder.rate_limit(2.0));
+        let start = Instant::now();
+        let sent = (0..7).map(|_| call(&client).send());
+        for outcome in futures_util::future::join_all(sent).await {
+            outcome.unwrap();
+        }
+        // Six times half a second.
+        assert!(start.elapsed() >= Duration::from_millis(2990));
+    });
+}
+
+#[test]
+fn an_operator_sees_when_the_pace_starts_and_ends() {
+    let captured = capture(|| {
+        quick(async {
+            let server = Server::start([refusal("2")]).await;
+            let client = server.client();
+            call(&client).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            call(&client).await.unwrap();
+        });
+    });
+    let events: Vec<_> = captured
+        .events
+        .iter()
+        .map(|(fields, _)| {
+            let field = |name| fields.get(name).map(String::as_str);
+            (field("message").unwrap(), field("wait"), field("rate"))
+        })
+        .filter(|(message, ..)| !message.starts_with("attempt"))
+        .collect();
+    assert_eq!(
+        events,
+        [
+            ("the rate is limited: requests wait", Some("2s"), None),
+            ("requests leave one by one", None, Some("1.0")),
+            ("the rate is not limited any more", None, None),
+        ]
+    );
+}

@@ -1,0 +1,165 @@
+//! https: where it is needed, and what it needs.
+
+use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
+
+use sigmamind::{Client, mock::FakeSigmaMind};
+use tokio::net::TcpListener;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, pki_types::PrivateKeyDer},
+};
+
+use crate::{
+    child, http2,
+    server::{KEY, Server, call, quick},
+};
+
+/// How the tests in a process of their own are told where the server is.
+const URL: &str = "SERVER_UNDER_TEST";
+
+/// A file with a certificate that is its own authority, and who can speak for it.
+fn certificate(name: &str) -> (PathBuf, TlsAcceptor) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pem"));
+    fs::write(&file, made.cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    (file, TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Starts a server of HTTP/2 and TLS, each of whose connections answers so many requests and then
+/// is silent. Returns its URL.
+async fn silent_after(requests: usize, acceptor: TlsAcceptor) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "https://localhost:{}",
+        listener.local_addr().unwrap().port()
+    );
+    tokio::spawn(async move {
+        let mut silent = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                silent.push(http2::answer(stream, requests).await);
+            }
+        }
+    });
+    url
+}
+
+#[test]
+fn a_silent_connection_is_found() {
+    let (file, acceptor) = certificate("silent");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let url = runtime.block_on(silent_after(1, acceptor));
+    let file = file.to_str().unwrap();
+    let environment = [
+        (URL, &*url),
+        ("SSL_CERT_FILE", file),
+        ("SSL_CERT_DIR", "/nonexistent"),
+    ];
+    child::run("tls::caller_over_silent_connections", &environment);
+}
+
+#[test]
+#[ignore = "a_silent_connection_is_found runs it in a process of its own"]
+fn caller_over_silent_connections() {
+    quick(async {
+        let url = env::var(URL).unwrap();
+        let client = Client::builder()
+            .api_key(KEY)
+            .base_url(url)
+            .build()
+            .unwrap();
+        assert_eq!(call(&client).await.unwrap().attempts(), 1);
+        // The second attempt is on a new connection.
+        assert_eq!(call(&client).await.unwrap().attempts(), 2);
+        // So is the first, if there was time to find out.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(call(&client).await.unwrap().attempts(), 1);
+        let error = call(&client).max_retries(0).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the connection broke; try again later [the request may have taken effect]"
+        );
+        assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
+    });
+}
+
+const NO_CERTIFICATES: [(&str, &str); 2] = [
+    ("SSL_CERT_FILE", "/dev/null"),
+    ("SSL_CERT_DIR", "/nonexistent"),
+];
+
+#[test]
+fn without_certificates_there_is_plain_http() {
+    child::run("tls::caller_without_certificates", &NO_CERTIFICATES);
+}
+
+#[test]
+#[ignore = "without_certificates_there_is_plain_http runs it in a process of its own"]
+fn caller_without_certificates() {
+    quick(async {
+        let fake = FakeSigmaMind::start();
+        let error = call(&fake.client()).await.unwrap_err();
+        assert!(error.is_not_found(), "{error}");
+
+        let server = Server::start([]).await;
+        call(&server.builder().build().unwrap()).await.unwrap();
+        let elsewhere = Client::builder()
+            .api_key(KEY)
+            .base_url("http://gateway.invalid")
+            .danger_send_secrets_unencrypted(true);
+        assert!(elsewhere.build().is_ok());
+    });
+    for url in ["https://api.sigmamind.ai", "https://localhost"] {
+        let error = Client::builder().api_key(KEY).base_url(url).build();
+        let error = error.expect_err(url);
+        assert!(error.is_invalid_input(), "{url}");
+        assert_eq!(
+            error.to_string(),
+            "the HTTP client cannot be set up, because https needs root certificates and none can \
+             be loaded; install the system's (the package `ca-certificates`), or name a file of \
+             them in SSL_CERT_FILE",
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_named() {
+    let (_, acceptor) = certificate("theirs");
+    let (file, _) = certificate("ours");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let url = runtime.block_on(silent_after(1, acceptor));
+    let file = file.to_str().unwrap();
+    let environment = [
+        (URL, &*url),
+        ("SSL_CERT_FILE", file),
+        ("SSL_CERT_DIR", "/nonexistent"),
+    ];
+    child::run("tls::caller_of_a_stranger", &environment);
+}
+
+#[test]
+#[ignore = "a_certificate_that_is_not_trusted_is_named runs it in a process of its own"]
+fn caller_of_a_stranger() {
+    quick(async {
+        let url = env::var(URL).unwrap();
+        let client = Client::builder()
+            .api_key(KEY)
+            .base_url(url)
+            .build()
+            .unwrap();
+        let error = call(&client).max_retries(0).await.unwrap_err();
+        assert!(error.is_connect() && !error.may_have_been_applied());
+        assert_eq!(
+            error.to_string(),
+            "no connection could be made, because of a certificate; check the base URL, the clock \
+             and the system's root certificates (the package `ca-certificates`, or SSL_CERT_FILE)"
+        );
+    });
+}
