@@ -19,7 +19,7 @@ pub fn join(items: &mut [Item], operations: usize) -> Result<()> {
         };
         for statement in &mut function.block.stmts {
             if let Stmt::Local(local) = statement
-                && matches!(&local.pat, Pat::Ident(name) if name.ident == "url")
+                && matches!(&local.pat, Pat::Ident(name) if is_url(&name.ident))
                 && let Some(value) = &mut local.init
             {
                 let text = &value.expr;
@@ -36,4 +36,9 @@ pub fn join(items: &mut [Item], operations: usize) -> Result<()> {
         format!("{found} of {operations} operations make their URL as expected"),
         "The generator has changed: compare build/url.rs with what it writes.",
     ))
+}
+
+/// The generator makes way for an argument of that name.
+fn is_url(name: &syn::Ident) -> bool {
+    name.to_string().trim_start_matches('_') == "url"
 }
