@@ -465,7 +465,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             }
             Ok(Err(Stopped::TooLong)) => Err(Error::new(Kind::Decode("is longer than 1 MiB"))),
             Ok(Err(Stopped::Garbled(source))) => {
-                Err(Error::new(Kind::Decode("is garbled")).because(source.without_url()))
+                Err(Error::new(Kind::Decode("is garbled")).because_of(source))
             }
             Ok(Err(Stopped::Broken(source))) => Err(Error::transport(source)),
             Err(_) if Instant::now() < deadline => Err(timed_out(self.options.timeout)),

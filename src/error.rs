@@ -102,7 +102,7 @@ impl Error {
         self
     }
 
-    /// A failure of the transport, with the URL (which has the path's values in it) taken out.
+    /// A failure of the transport.
     pub(crate) fn transport(source: reqwest::Error) -> Self {
         let kind = if source.is_builder() {
             Kind::Setup
@@ -116,7 +116,17 @@ impl Error {
         } else {
             Kind::Transport
         };
-        Self::new(kind).because(source.without_url())
+        Self::new(kind).because_of(source)
+    }
+
+    /// With an error of the HTTP client's as the cause, less what may have a secret in it: the URL,
+    /// which has the path's values, and what a server says when it ends a connection.
+    pub(crate) fn because_of(self, source: reqwest::Error) -> Self {
+        #[cfg(feature = "http2")]
+        if let Some(reason) = gone_away(&source) {
+            return self.because(GoneAway(reason));
+        }
+        self.because(source.without_url())
     }
 
     /// Adds what the call's attempts so far have come to.
@@ -455,6 +465,29 @@ pub(crate) fn is_not_http(error: &reqwest::Error) -> bool {
         broken
     })
 }
+
+/// Why the server has ended the connection, if it has said so.
+#[cfg(feature = "http2")]
+fn gone_away(error: &reqwest::Error) -> Option<h2::Reason> {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<h2::Error>())
+        .find(|error| error.is_go_away() && error.is_remote())
+        .and_then(h2::Error::reason)
+}
+
+#[cfg(feature = "http2")]
+#[derive(Debug)]
+struct GoneAway(h2::Reason);
+
+#[cfg(feature = "http2")]
+impl fmt::Display for GoneAway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server has ended the connection: {}", self.0)
+    }
+}
+
+#[cfg(feature = "http2")]
+impl StdError for GoneAway {}
 
 /// The causes of an error, one after the other.
 pub(crate) fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {

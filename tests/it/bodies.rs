@@ -195,9 +195,12 @@ pub fn peak() -> u64 {
     kib.parse::<u64>().unwrap() << 10
 }
 
-/// A mebibyte in pieces of one byte.
+/// A mebibyte, a quarter of it in pieces of one byte, which take long enough.
 fn in_pieces() -> Step {
-    let pieces: Vec<u8> = json(MIB).bytes().flat_map(|byte| chunk(&[byte])).collect();
+    let json = json(MIB);
+    let (tiny, small) = json.as_bytes().split_at(MIB / 4);
+    let pieces = tiny.chunks(1).chain(small.chunks(64));
+    let pieces: Vec<u8> = pieces.flat_map(chunk).collect();
     let head = head(200, &[("transfer-encoding", "chunked")]);
     Step::send([head, pieces, chunk(b"")].concat())
 }
@@ -206,8 +209,8 @@ fn in_pieces() -> Step {
 #[test]
 fn a_success_in_pieces_takes_no_more_than_four_times_its_size() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let first = Step::answer(200, &[], SUCCESS);
-    let server = runtime.block_on(Server::start([first, in_pieces()]));
+    let steps = [Step::answer(200, &[], SUCCESS), in_pieces()];
+    let server = runtime.block_on(Server::start(steps));
     let environment = [("SERVER_UNDER_TEST", &*server.url())];
     child::run("bodies::reader_of_pieces", &environment);
     assert_eq!(server.requests(), 2);

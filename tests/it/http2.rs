@@ -8,7 +8,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::server::{KEY, SUCCESS, call, http, quick};
+use crate::server::{KEY, SUCCESS, call, causes, http, quick};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -406,4 +406,31 @@ fn a_body_of_an_error_may_break_off_or_stall() {
             assert!(!error.may_have_been_applied());
         }
     });
+}
+
+/// What a server may say when it ends a connection is for nobody to see.
+#[test]
+fn a_farewell_shows_no_secret() {
+    quick(async {
+        let error = error_of(async |mut server, _| {
+            let last = [0_u32, ENHANCE_YOUR_CALM].map(u32::to_be_bytes).concat();
+            let farewell = format!("no more from {KEY}");
+            let payload = [&last, farewell.as_bytes()].concat();
+            server.send(GOAWAY, 0, 0, &payload).await
+        });
+        let error = error.await;
+        let causes = causes(&error);
+        assert_eq!(
+            causes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["the server has ended the connection: detected excessive load generating behavior"]
+        );
+        let shown = format!("{error} {error:?} {causes:?}");
+        assert!(!shown.contains(KEY), "{shown}");
+    });
+}
+
+/// A call over HTTP/2, for who looks at what is logged of it.
+pub async fn call_once() {
+    let url = server(async |mut connection| connection.go_on().await).await;
+    call(&client(&url)).await.unwrap();
 }

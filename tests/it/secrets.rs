@@ -10,6 +10,7 @@ use sigmamind::{Client, Error, PhoneNumberUpdate, reqwest};
 
 use crate::{
     capture::capture,
+    http2,
     server::{
         KEY, NUMBER, PASSWORD, SUCCESS, Server, Step, USERNAME, call, causes, head, http, quick,
         update,
@@ -285,9 +286,11 @@ fn the_most_detailed_log_shows_no_secret() {
             let http = http().proxy(reqwest::Proxy::http(proxy.url()).unwrap());
             let client = proxy.builder().http_client(http.build().unwrap());
             call(&client.build().unwrap()).await.unwrap();
+            http2::call_once().await;
         });
     });
     for source in [
+        "h2::codec",
         "reqwest::connect",
         "hyper_util::client",
         "sigmamind::call",

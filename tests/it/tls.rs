@@ -12,7 +12,7 @@ use tokio_rustls::{
 use crate::{
     bodies::{MIB, json, peak},
     child, http2,
-    server::{KEY, Server, call, quick},
+    server::{KEY, Server, call, causes, quick},
 };
 
 /// How the tests in a process of their own are told where the server is.
@@ -167,7 +167,11 @@ fn reader_of_pieces() {
         let tiny = env::var(SIZE).unwrap() == "1";
         match outcome {
             Ok(phone) => assert_eq!(phone.body().len(), MIB),
-            Err(error) => assert!(tiny && error.is_decode(), "{error}"),
+            Err(error) => assert!(
+                tiny && error.is_decode(),
+                "{tiny} {error} {error:?} {:?}",
+                causes(&error)
+            ),
         }
         let most = if tiny { 8 } else { 4 };
         assert!(growth <= most * MIB as u64, "it took {growth} bytes");
