@@ -92,8 +92,23 @@ pub fn find<'c>(columns: &'c Columns, name: &str) -> Result<&'c Column> {
 fn insert(change: &mut Change, column: &Column, value: Value) -> Result<()> {
     match change.insert(column.name.clone(), value) {
         None => Ok(()),
-        Some(_) => Err(Failure::usage(format!("`{}` is given twice", column.name))),
+        Some(_) => Err(given_twice(&column.name)),
     }
+}
+
+fn given_twice(name: &str) -> Failure {
+    Failure::usage(format!("`{name}` is given twice"))
+}
+
+/// Two changes in one, of which none sets what the other does.
+pub fn together(to: &Change, secrets: &Change) -> Result<Change> {
+    let mut common = to.clone();
+    for (name, value) in secrets {
+        if common.insert(name.clone(), value.clone()).is_some() {
+            return Err(given_twice(name));
+        }
+    }
+    Ok(common)
 }
 
 /// The library's value of a change; if there is none, the reason, which repeats no value.

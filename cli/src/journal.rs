@@ -96,6 +96,16 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Failed => "failed",
+            Self::Unknown => "failed, and may have taken effect",
+        }
+    }
+}
+
 /// What the journal knows of a number.
 #[derive(Debug, Default)]
 pub struct Fate {

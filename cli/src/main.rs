@@ -19,11 +19,13 @@ mod plan;
 mod problem;
 mod progress;
 mod report;
+mod resume;
 mod rollback;
 mod schema;
 mod screen;
 mod set;
 mod slow;
+mod work;
 
 use std::{io, path::PathBuf, process::ExitCode};
 
@@ -54,7 +56,7 @@ fn run(command: &mut Command, matches: &ArgMatches, columns: &Columns) -> Result
     match name {
         "set" => set::set(matches, columns),
         "apply" => apply::apply(matches, columns),
-        "resume" => apply::resume(matches, columns),
+        "resume" => resume::resume(matches, columns),
         "rollback" => rollback::rollback(matches, columns),
         "template" => print(&template(columns)),
         "schema" => print(&schema::printed()),

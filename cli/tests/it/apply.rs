@@ -3,6 +3,7 @@
 use std::{fs, io::Write, process::Stdio};
 
 use serde_json::{Value, json};
+use sigmamind::{PhoneNumber, mock::MockSigmaMind};
 
 use crate::stage::{Stage, done, number};
 
@@ -233,4 +234,47 @@ fn a_canary_that_succeeds_goes_on_when_nobody_is_asked() {
     let done = stage.run("apply numbers.csv --yes --canary 2");
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert_eq!(stage.fake.received().len(), 10);
+}
+
+#[test]
+fn the_failures_of_a_canary_count() {
+    let stage = Stage::new(0);
+    stage.write_numbers(10);
+    let done = stage.run("apply numbers.csv --yes --canary 1 --max-failures 1");
+    assert!(
+        done.err.contains("error: too many have failed"),
+        "{}",
+        done.err
+    );
+    assert_eq!(stage.fake.received().len(), 1);
+}
+
+#[test]
+fn what_is_reported_otherwise_than_it_was_sent_is_said() {
+    let stage = Stage::new(0);
+    let mock = MockSigmaMind::start();
+    let phone = PhoneNumber::default()
+        .friendly_name("Another")
+        .inbound_agent_id("a")
+        .termination_sip_uri("sip.example.com");
+    mock.update_phone_number(|_, then| drop(then.ok(&phone)));
+    stage.write(
+        "numbers.csv",
+        "phoneNumber,friendlyName,inboundAgentId,terminationSipUri,sipTrunkName\n\
+         +14155000000,Line,a,sip.example.com,Trunk\n",
+    );
+    let mut command = stage.command("apply numbers.csv --yes");
+    command
+        .env("SIGMAMIND_BASE_URL", mock.url())
+        .env("SIGMAMIND_API_KEY", mock.key());
+    let done = done(&mut command);
+    assert_eq!(
+        done.out,
+        "outcome  numbers\napplied  1\n\nThe server reports `friendlyName` otherwise than it was \
+         sent on 1 number, such as +14155000000.\n"
+    );
+    assert_eq!(
+        stage.read("numbers.csv.results.csv").lines().nth(1),
+        Some("+14155000000,applied,200,1,,,friendlyName,,Another,a,,,,,sip.example.com")
+    );
 }

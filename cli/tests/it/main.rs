@@ -14,5 +14,6 @@ mod resume;
 mod rollback;
 mod secrets;
 mod set;
+mod shell;
 mod stage;
 mod transcripts;
