@@ -91,10 +91,17 @@ impl Pace {
         if let Some(turn) = self.at_once() {
             return Ok(turn);
         }
+        let came = self.now();
         let place = self.join(patience)?;
         loop {
             match place.step(patience) {
-                Step::Go(turn) => return Ok(turn),
+                Step::Go(turn) => {
+                    let waited_ms = self.now().saturating_sub(came).as_millis();
+                    if waited_ms > 0 {
+                        debug!(waited_ms, "waited for a turn");
+                    }
+                    return Ok(turn);
+                }
                 Step::GiveUp(wait) => return Err(wait),
                 // Woken when something has changed.
                 Step::Wait(until) => drop(timeout_at(until, place.wake.notified()).await),

@@ -47,6 +47,7 @@ pub fn capture(test: impl FnOnce()) -> Captured {
         let subscriber = tracing_subscriber::registry()
             .with(written)
             .with(traced)
+            .with(crate::traces::Metrics)
             .with(Capture);
         tracing::subscriber::set_global_default(subscriber).unwrap();
         log::set_logger(&Capture).unwrap();

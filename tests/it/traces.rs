@@ -1,6 +1,10 @@
 //! The span of a call and the events of its attempts, as a subscriber gets them.
 
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use opentelemetry::{
     propagation::{Injector, TextMapPropagator as _},
@@ -8,8 +12,13 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use sigmamind::http::{HeaderMap, HeaderName, HeaderValue};
-use tracing::{Instrument as _, Span, info_span};
+use tracing::{
+    Event, Instrument as _, Span, Subscriber,
+    field::{Field, Visit},
+    info_span, span,
+};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use crate::{
     capture::{Captured, Fields, capture},
@@ -34,7 +43,7 @@ fn fields(pairs: &[(&'static str, &str)]) -> Fields {
         .collect()
 }
 
-fn span(outcome: &[(&'static str, &str)]) -> Fields {
+fn of_a_call(outcome: &[(&'static str, &str)]) -> Fields {
     let constant = [
         ("otel.kind", "client"),
         ("http.request.method", "PATCH"),
@@ -62,7 +71,7 @@ fn a_call_is_a_span_and_an_attempt_an_event() {
     // The failures on the way are the events'; the call itself has none.
     assert_eq!(
         recorded.spans,
-        [span(&[
+        [of_a_call(&[
             ("http.request.resend_count", "2"),
             ("http.response.status_code", "200")
         ])]
@@ -123,7 +132,7 @@ fn a_failed_call_has_its_last_error() {
             ("error.type", error_type),
         ];
         outcome.extend(status.map(|status| ("http.response.status_code", status)));
-        assert_eq!(recorded.spans, [span(&outcome)]);
+        assert_eq!(recorded.spans, [of_a_call(&outcome)]);
         assert_eq!(recorded.events.len(), attempts, "{error_type}");
         assert_eq!(
             recorded.events.last(),
@@ -173,4 +182,99 @@ fn the_current_span_can_go_on_the_wire() {
             assert_ne!(parts[2], job, "it is the call's span, and not its parent");
         });
     });
+}
+
+/// The recipe: what a call took, how often it was tried again, and how long it waited for its turns.
+pub struct Metrics;
+
+#[derive(Debug, Clone, Default)]
+struct Measured {
+    began: Option<Instant>,
+    took: Duration,
+    retries: u64,
+    /// The kind of error; none of a success.
+    error: Option<String>,
+    waited: Duration,
+}
+
+thread_local! {
+    /// Where a program would have histograms.
+    static MEASURED: RefCell<Vec<Measured>> = RefCell::default();
+}
+
+impl Visit for Measured {
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "http.request.resend_count" {
+            self.retries = value;
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        if field.name() == "waited_ms" {
+            self.waited += Duration::from_millis(value.try_into().unwrap_or(u64::MAX));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "error.type" {
+            self.error = Some(value.to_owned());
+        }
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Metrics {
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, at: Context<'_, S>) {
+        if attributes.metadata().name() == "sigmamind" {
+            let began = Some(Instant::now());
+            let measured = Measured {
+                began,
+                ..Measured::default()
+            };
+            at.span(id).unwrap().extensions_mut().insert(measured);
+        }
+    }
+
+    fn on_record(&self, id: &span::Id, values: &span::Record<'_>, at: Context<'_, S>) {
+        if let Some(measured) = at.span(id).unwrap().extensions_mut().get_mut::<Measured>() {
+            values.record(measured);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, at: Context<'_, S>) {
+        if event.metadata().target().starts_with("sigmamind::pace")
+            && let Some(span) = at.event_span(event)
+            && let Some(measured) = span.extensions_mut().get_mut::<Measured>()
+        {
+            event.record(measured);
+        }
+    }
+
+    fn on_close(&self, id: span::Id, at: Context<'_, S>) {
+        if let Some(measured) = at.span(&id).unwrap().extensions_mut().get_mut::<Measured>() {
+            measured.took = measured
+                .began
+                .map_or(measured.took, |began| began.elapsed());
+            MEASURED.with_borrow_mut(|all| all.push(measured.clone()));
+        }
+    }
+}
+
+#[test]
+fn metrics_can_be_taken_from_spans_and_events() {
+    let measured = |steps: Vec<Step>| {
+        MEASURED.take();
+        record(steps);
+        MEASURED.take().pop().expect("a call was measured")
+    };
+    let limited = Step::answer(429, &[("retry-after-ms", "300")], "");
+    let waited = measured(vec![limited]);
+    assert_eq!((waited.retries, waited.error.as_deref()), (1, None));
+    assert!(waited.waited >= Duration::from_millis(300), "{waited:?}");
+    assert!(waited.took > Duration::ZERO, "{waited:?}");
+
+    let failed = measured(vec![Step::status(503), Step::status(404)]);
+    assert_eq!((failed.retries, failed.error.as_deref()), (1, Some("404")));
+    assert_eq!(failed.waited, Duration::ZERO);
 }
