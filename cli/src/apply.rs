@@ -8,6 +8,7 @@ use crate::{
     change,
     failure::{Exit, Failure, Result},
     input::Input,
+    interrupt::Engine,
     journal::{self, Job, Journal, Past},
     key::Connection,
     plan::Plan,
@@ -40,6 +41,7 @@ pub fn apply(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     }
 
     let client = connection.client()?;
+    let engine = Engine::start()?;
     let question = match options.canary {
         Some(canary) => format!("Send the first {}?", canary.min(rows.len())),
         None => format!("Send all {}?", rows.len()),
@@ -52,5 +54,5 @@ pub fn apply(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     job.secrets = secrets.keys().cloned().collect();
     let journal = Journal::create(&path, &job)?;
     let work = Work::new(columns, &input, client, options, journal, Past::new());
-    work.run(matches, &rows, &rows.iter().collect::<Vec<_>>())
+    work.run(engine, matches, &rows, &rows.iter().collect::<Vec<_>>())
 }

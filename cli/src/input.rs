@@ -12,7 +12,6 @@ use std::{
     path::Path,
 };
 
-use ring::digest;
 use sigmamind::{Client, E164};
 
 use crate::{
@@ -69,7 +68,7 @@ impl<'c> Input<'c> {
         };
         let bytes =
             bytes.map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
-        let sha256 = hex(digest::digest(&digest::SHA256, &bytes).as_ref());
+        let sha256 = hex(&hmac_sha256::Hash::hash(&bytes));
         let fail = |problem| Failure::usage(list(&name, &[problem], 1));
         let text = utf8(bytes).map_err(fail)?;
         let (form, start) = Form::of(&text, columns).map_err(fail)?;

@@ -2,6 +2,29 @@
 
 use std::io;
 
+use tokio::runtime::{Builder, Runtime};
+
+use crate::failure::{Failure, Result};
+
+/// What the work runs on. From its start on, an interrupt is told to it and ends nothing by itself.
+pub struct Engine {
+    pub runtime: Runtime,
+    pub interrupts: Interrupts,
+}
+
+impl Engine {
+    pub fn start() -> Result<Self> {
+        let cannot = |error: io::Error| Failure::usage(format!("cannot begin: {error}"));
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(cannot)?;
+        let interrupts = runtime.block_on(async { Interrupts::new() });
+        Ok(Self {
+            interrupts: interrupts.map_err(cannot)?,
+            runtime,
+        })
+    }
+}
+
 /// What interrupts, as often as it does.
 pub struct Interrupts {
     #[cfg(unix)]
@@ -12,7 +35,7 @@ pub struct Interrupts {
 
 #[cfg(unix)]
 impl Interrupts {
-    pub fn new() -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             signals: [
@@ -33,7 +56,7 @@ impl Interrupts {
 
 #[cfg(windows)]
 impl Interrupts {
-    pub fn new() -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         let signal = tokio::signal::windows::ctrl_c()?;
         Ok(Self { signal })
     }

@@ -8,6 +8,7 @@ use crate::{
     change,
     failure::{Exit, Failure, Result},
     input::{Input, Row},
+    interrupt::Engine,
     journal::{Fate, Job, Journal, Past},
     key::Connection,
     plan::Plan,
@@ -74,6 +75,7 @@ pub fn resume(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     }
     screen::say(&plan.words(columns, &input.name, connection.server()));
     let client = connection.client()?;
+    let engine = Engine::start()?;
     if !options.agree(&format!("Send {}?", count(rest.len(), "request")))? {
         return Err(Failure::usage("nothing was sent"));
     }
@@ -82,7 +84,7 @@ pub fn resume(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
         Failure::usage(format!("cannot write {name}: {error}; nothing was sent"))
     })?;
     let work = Work::new(columns, &input, client, options, journal, past);
-    work.run(matches, &rows, &rest)
+    work.run(engine, matches, &rows, &rest)
 }
 
 /// The file of a job: beside the journal, or where it was.

@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use dialoguer::{Confirm, console::Term};
 
 use crate::{
-    failure::{Failure, Result},
+    failure::{Exit, Failure, Result},
     schema::printable,
 };
 
@@ -51,13 +51,20 @@ pub fn ask(question: &str) -> Result<bool> {
             "there is no terminal to ask on; say --yes to go on without a question",
         ));
     }
+    let terminal = Term::stderr();
     let answer = Confirm::new()
         .with_prompt(question)
         .default(false)
-        .interact_on_opt(&Term::stderr());
-    answer
-        .map(Option::unwrap_or_default)
-        .map_err(|error| Failure::usage(format!("the question could not be asked: {error}")))
+        // A key that is hit by accident is no answer.
+        .wait_for_newline(true)
+        .interact_on(&terminal);
+    answer.map_err(|dialoguer::Error::IO(error)| {
+        let _ = terminal.show_cursor();
+        if error.kind() == io::ErrorKind::Interrupted {
+            return Failure::new(Exit::Interrupted, "interrupted at the question");
+        }
+        Failure::usage(format!("the question could not be asked: {error}"))
+    })
 }
 
 /// A table for people, without what a terminal would obey.

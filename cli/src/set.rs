@@ -3,7 +3,7 @@
 use clap::ArgMatches;
 use serde_json::{Map, Value};
 use sigmamind::E164;
-use tokio::runtime;
+use tokio::runtime::Builder;
 
 use crate::{
     change,
@@ -27,7 +27,7 @@ pub fn set(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     checked.map_err(|error| Failure::usage(reason(&error)))?;
     let client = connection.client()?;
 
-    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::usage(format!("cannot begin: {error}")))?;
     let response = runtime.block_on(client.update_phone_number(number, &update).send());
     let response = response.map_err(|error| {

@@ -8,7 +8,6 @@ use std::{
 use clap::ArgMatches;
 use sigmamind::{Batch, Call, Client, Error, PhoneNumber, Response};
 use tokio::{
-    runtime,
     task::{JoinHandle, spawn_blocking},
     time::interval,
 };
@@ -17,7 +16,7 @@ use crate::{
     change,
     failure::{Exit, Failure, Result},
     input::{Input, Row},
-    interrupt::Interrupts,
+    interrupt::{Engine, Interrupts},
     journal::{self, Journal, Past, SYNC},
     outcome,
     progress::Progress,
@@ -106,12 +105,17 @@ impl<'w> Work<'w> {
     }
 
     /// Sends what is left of the rows, and reports on all of them.
-    pub fn run(&self, matches: &ArgMatches, rows: &[Row], rest: &[&Row]) -> Result<Exit> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::usage(format!("cannot begin: {error}")))?;
-        let interrupts = runtime.block_on(async { Interrupts::new() });
-        let mut interrupts = interrupts
-            .map_err(|error| Failure::usage(format!("cannot listen to Ctrl-C: {error}")))?;
+    pub fn run(
+        &self,
+        engine: Engine,
+        matches: &ArgMatches,
+        rows: &[Row],
+        rest: &[&Row],
+    ) -> Result<Exit> {
+        let Engine {
+            runtime,
+            mut interrupts,
+        } = engine;
         let slow = Slow::listen();
         let (first, others) = rest.split_at(self.options.canary.unwrap_or(0).min(rest.len()));
         let mut halt = runtime.block_on(self.send(first, &mut interrupts, &slow));

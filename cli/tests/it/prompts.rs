@@ -31,7 +31,7 @@ fn yes_sends_it() {
     let mut session = on_a_terminal(&stage, "apply numbers.csv");
     session.exp_string("Send all 3?").unwrap();
     assert!(stage.fake.received().is_empty());
-    session.send("y").unwrap();
+    session.send("y\r").unwrap();
     session.flush().unwrap();
     session.exp_string("Every number is in").unwrap();
     session.exp_eof().unwrap();
@@ -41,7 +41,7 @@ fn yes_sends_it() {
 
 #[test]
 fn no_and_return_send_nothing() {
-    for answer in ["n", "\r"] {
+    for answer in ["n\r", "\r", "yn\r"] {
         let stage = Stage::new(3);
         stage.write_numbers(3);
         let mut session = on_a_terminal(&stage, "apply numbers.csv");
@@ -62,12 +62,12 @@ fn a_canary_is_shown_and_asked_about() {
     stage.write_numbers(5);
     let mut session = on_a_terminal(&stage, "apply numbers.csv --canary 2");
     session.exp_string("Send the first 2?").unwrap();
-    session.send("y").unwrap();
+    session.send("y\r").unwrap();
     session.flush().unwrap();
     session.exp_string("+14155000001").unwrap();
     session.exp_string("Send the other 3?").unwrap();
     assert_eq!(stage.fake.received().len(), 2);
-    session.send("n").unwrap();
+    session.send("n\r").unwrap();
     session.flush().unwrap();
     session.exp_string("stopped after the first").unwrap();
     session.exp_eof().unwrap();
@@ -144,10 +144,6 @@ fn ctrl_c_at_the_question_sends_nothing() {
     session.exp_string("Send all 1?").unwrap();
     session.send_control('c').unwrap();
     session.exp_eof().unwrap();
-    match session.process().wait().unwrap() {
-        WaitStatus::Exited(_, code) => assert_eq!(code, 130),
-        WaitStatus::Signaled(..) => {}
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(code(&session), 130);
     assert!(stage.fake.received().is_empty());
 }
