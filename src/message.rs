@@ -257,8 +257,12 @@ mod tests {
 
     fn hidden(secrets: &[&str], texts: &[&str]) -> Hidden {
         let mut hidden = Hidden::default();
-        secrets.iter().for_each(|secret| hidden.secret(secret));
-        texts.iter().for_each(|text| hidden.text(text));
+        for secret in secrets {
+            hidden.secret(secret);
+        }
+        for text in texts {
+            hidden.text(text);
+        }
         hidden
     }
 

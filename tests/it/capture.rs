@@ -43,10 +43,10 @@ pub fn capture(test: impl FnOnce()) -> Captured {
             .with_span_events(FmtSpan::FULL)
             .with_writer(|| Capture);
         let tracer = SdkTracerProvider::builder().build().tracer("tests");
-        let traced = tracing_opentelemetry::layer().with_tracer(tracer);
+        let spans = tracing_opentelemetry::layer().with_tracer(tracer);
         let subscriber = tracing_subscriber::registry()
             .with(written)
-            .with(traced)
+            .with(spans)
             .with(crate::traces::Metrics)
             .with(Capture);
         tracing::subscriber::set_global_default(subscriber).unwrap();

@@ -15,9 +15,11 @@ const SOURCES: Sources = Sources {
 };
 const FILE: &str = "openapi.yaml";
 
-/// What the build makes of a document.
+/// What the build makes of a document: Rust, or why not.
 pub fn build(text: &str) -> Result<Generated, String> {
-    generate(FILE, text, &SOURCES).map_err(|failure| reason(&failure))
+    let generated = generate(FILE, text, &SOURCES).map_err(|failure| reason(&failure))?;
+    assert!(syn::parse_file(&generated.code).is_ok(), "of {text}");
+    Ok(generated)
 }
 
 /// The line without its beginning, which is the same for all checks.
