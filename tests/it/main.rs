@@ -10,6 +10,7 @@ mod child;
 mod documented;
 mod errors;
 mod faults;
+mod features;
 mod honest;
 mod http2;
 mod keys;
