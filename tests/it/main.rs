@@ -14,6 +14,7 @@ mod documented;
 mod documents;
 mod errors;
 mod faults;
+mod features;
 mod honest;
 mod http2;
 mod keys;

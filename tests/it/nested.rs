@@ -9,10 +9,10 @@ use std::{
 
 use serde_json::Value;
 
-const CRATE: &str = env!("CARGO_MANIFEST_DIR");
+pub const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Where it all lives: in one target directory, so that the dependencies are built once.
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("nested")
 }
 
@@ -140,7 +140,7 @@ debug = false
 }
 
 /// Leaves a file alone that has this text, so that cargo does not build it again.
-fn write(file: &Path, text: &str) {
+pub fn write(file: &Path, text: &str) {
     if fs::read_to_string(file).is_ok_and(|known| known == text) {
         return;
     }

@@ -1,0 +1,168 @@
+//! What the features do to a program, by small programs beside the crate.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use crate::nested::{CRATE, root, write};
+
+/// A program with these dependencies.
+struct Program {
+    name: &'static str,
+    folder: PathBuf,
+}
+
+impl Program {
+    /// `sigmamind` is what is written after its path.
+    fn new(name: &'static str, sigmamind: &str, others: &str, source: &str) -> Self {
+        let folder = root().join(name);
+        let manifest = format!(
+            r#"[package]
+name = "{name}"
+edition = "2024"
+
+[workspace]
+
+[dependencies]
+sigmamind = {{ path = "{CRATE}", {sigmamind} }}
+{others}
+
+[profile.dev]
+debug = false
+"#
+        );
+        write(&folder.join("Cargo.toml"), &manifest);
+        write(&folder.join("src/main.rs"), source);
+        fs::copy(
+            Path::new(CRATE).join("Cargo.lock"),
+            folder.join("Cargo.lock"),
+        )
+        .unwrap();
+        Self { name, folder }
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO"))
+            .args(arguments)
+            .args(["--offline", "--quiet"])
+            .current_dir(&self.folder)
+            .env("CARGO_TARGET_DIR", root().join("target"))
+            .env("CARGO_INCREMENTAL", "0")
+            .output()
+            .unwrap()
+    }
+
+    /// Builds it, and runs it to a success on a machine with these certificates alone.
+    fn run(&self, certificates: &Path) {
+        let built = self.cargo(&["build"]);
+        let program = root().join("target/debug").join(self.name);
+        let ran = Command::new(program) // cargo would mend what the environment says of them
+            .env("SSL_CERT_FILE", certificates)
+            .env("SSL_CERT_DIR", "/nonexistent")
+            .output();
+        for output in [built, ran.unwrap()] {
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && text.is_empty(), "{text}");
+        }
+    }
+}
+
+/// A file with one certificate.
+fn certificates() -> PathBuf {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = root().join("certificate.pem");
+    write(&file, &made.cert.pem());
+    file
+}
+
+#[test]
+fn the_default_does_no_harm_to_clients_without_tls() {
+    let others = r#"reqwest = { version = "0.13", default-features = false, features = ["json"] }"#;
+    let source = r#"fn main() {
+    let _ = reqwest::Client::new();
+    assert!(sigmamind::Client::new("key").is_ok());
+}
+"#;
+    Program::new("plain_reqwest", r#"version = "*""#, others, source).run(&certificates());
+}
+
+#[test]
+fn the_program_may_bring_the_provider() {
+    let sigmamind = r#"default-features = false, features = ["rustls-no-provider"]"#;
+    let others =
+        r#"rustls = { version = "0.23", default-features = false, features = ["ring", "std"] }"#;
+    let source = r#"fn main() {
+    let error = sigmamind::Client::new("key").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid input: no rustls crypto provider is installed; call `install_default` of one \
+         first, or enable the feature `rustls` of sigmamind"
+    );
+    rustls::crypto::ring::default_provider().install_default().unwrap();
+    assert!(sigmamind::Client::new("key").is_ok());
+    let _ = sigmamind::reqwest::Client::new();
+}
+"#;
+    let program = Program::new("ring_alone", sigmamind, others, source);
+    program.run(&certificates());
+    let tree = program.cargo(&["tree", "--edges=normal,build"]);
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(
+        tree.contains("ring v") && !tree.contains("aws-lc"),
+        "{tree}"
+    );
+}
+
+#[test]
+fn of_both_backends_it_takes_rustls() {
+    let openssl = Command::new("pkg-config")
+        .args(["--exists", "openssl"])
+        .status();
+    if cfg!(target_os = "linux") && !openssl.is_ok_and(|status| status.success()) {
+        println!("SKIPPED: the feature native-tls needs OpenSSL's headers and pkg-config on Linux");
+        return;
+    }
+    let sigmamind = r#"default-features = false, features = ["native-tls", "rustls"]"#;
+    // Of the two, only rustls reads certificates when a client is made.
+    let source = r#"fn main() {
+    let error = sigmamind::Client::new("key").unwrap_err();
+    assert!(error.to_string().contains("https needs root certificates"), "{error}");
+    let _ = sigmamind::reqwest::Client::new();
+}
+"#;
+    Program::new("both_backends", sigmamind, "", source).run(Path::new("/dev/null"));
+}
+
+#[test]
+fn without_tls_there_is_plain_http() {
+    let sigmamind = r#"default-features = false, features = ["blocking"]"#;
+    let source = r#"use std::{io::{Read, Write}, net::TcpListener, thread};
+
+use sigmamind::{Client, PhoneNumberUpdate, reqwest};
+
+fn main() {
+    let error = Client::new("key").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid input: https needs TLS; enable the feature `rustls`, `rustls-no-provider` or \
+         `native-tls` of sigmamind, or give an `http_client`"
+    );
+    let brought = Client::builder().api_key("key").http_client(reqwest::Client::new());
+    assert!(brought.build().is_ok());
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+    });
+    let client = Client::builder().api_key("key").base_url(url).build().unwrap();
+    let update = PhoneNumberUpdate::default().friendly_name("Support Line");
+    client.update_phone_number(&"+14155552671".parse().unwrap(), &update).wait().unwrap();
+}
+"#;
+    Program::new("without_tls", sigmamind, "", source).run(Path::new("/dev/null"));
+}
