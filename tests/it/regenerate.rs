@@ -514,17 +514,10 @@ fn a_second_operation_needs_one_method() {
     Program::on(&krate, "operations", &document, &source).run();
 }
 
-/// The edit that the README shows is all that the later reference pages need.
+/// The patch is all that the later reference pages need.
 #[test]
-fn the_edit_in_the_readme_moves_to_the_later_pages() {
-    let readme = include_str!("../../README.md");
-    let diff = readme
-        .split("```diff\n")
-        .nth(1)
-        .unwrap()
-        .split("```")
-        .next()
-        .unwrap();
+fn the_patch_moves_to_the_later_pages() {
+    let diff = include_str!("../../docs/later-pages.patch");
     let patch = diffy::Patch::from_str(diff).unwrap();
     let document = diffy::apply(include_str!("../../openapi.yaml"), &patch).unwrap();
     let source = source(

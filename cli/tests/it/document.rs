@@ -8,16 +8,9 @@ use crate::stage::{Done, Stage, done};
 /// the path's parameter renamed.
 fn revised(stage: &Stage) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let folder = fs::read_dir(root.join("docs")).unwrap();
-    let pages = folder.map(|page| page.unwrap().path());
-    let pages = pages.filter_map(|page| fs::read_to_string(page).ok());
-    let pages: String = pages.collect();
-    let start = pages
-        .find("--- a/openapi.yaml")
-        .expect("docs/ has the patch");
-    let patch = pages[start..].split("```").next().unwrap();
+    let patch = fs::read_to_string(root.join("docs/later-pages.patch")).unwrap();
     let document = fs::read_to_string(root.join("openapi.yaml")).unwrap();
-    let patch = diffy::Patch::from_str(patch).unwrap();
+    let patch = diffy::Patch::from_str(&patch).unwrap();
     let document = diffy::apply(&document, &patch).unwrap();
     let document = document
         .replace("trunkUsername", "trunkUser")
