@@ -3,10 +3,18 @@
 use sigmamind::{PhoneNumber, mock::FakeSigmaMind};
 use trycmd::TestCases;
 
+/// They run at the same time, so each has its own.
+const NUMBERS: [&str; 4] = [
+    "+14155552671",
+    "+14155552672",
+    "+14155552673",
+    "+14155552674",
+];
+
 #[test]
 fn transcripts_are_what_happens() {
     let fake = FakeSigmaMind::start();
-    for number in ["+14155552671", "+14155552672", "+14155552673"] {
+    for number in NUMBERS {
         fake.insert(
             &number.parse().unwrap(),
             PhoneNumber::default().active(true),
