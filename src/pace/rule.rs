@@ -293,7 +293,7 @@ impl Throttle {
         if first {
             self.guess(recent);
         }
-        let spread = (self.wait / 10).max(spacing(self.rate) / 2);
+        let spread = (self.wait / 20).max(spacing(self.rate) / 2);
         let spread = spread.min(self.wait.max(Duration::from_secs(1)) / 2);
         let opened = self.until.saturating_add(spread.mul_f64(self.random));
         self.holding = false;
@@ -364,7 +364,7 @@ impl Throttle {
         let hold = opened.saturating_sub(self.epoch).as_secs_f64();
         // During a hold a bucket fills and a window does not; the shorter the time after it, the
         // more of what was granted is due to it.
-        let span = (active + hold * 0.2 / (0.2 + active)).max(0.02);
+        let span = (active + hold * 0.3 / (0.3 + active)).max(0.02);
         let granted = f64::from(self.granted);
         let measure = (granted / span).min(self.rate);
         let weight = granted / (granted + 5.0);
