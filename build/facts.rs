@@ -147,8 +147,8 @@ impl<'d> Facts<'d> {
             {
                 value = inner;
             }
-            let plain =
-                value["type"] == "string" && value["format"].is_null() && !self.is_shown(schema);
+            let guarded = value["format"] == "password" || value["format"] == "e164";
+            let plain = value["type"] == "string" && !guarded && !self.is_shown(schema);
             ensure(!plain || !sounds_secret(name), &at, SECRET, name)?;
             self.check_secrets(value, &at, seen)?;
         }

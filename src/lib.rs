@@ -43,3 +43,8 @@ pub use operation::{Document, Operation};
 pub use reqwest;
 pub use response::Response;
 pub use types::{E164, InvalidE164, Nullable, ReportedNumber, Secret};
+
+/// The code of the questions and answers is tried, as the README's is.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/faq.md")]
+struct Faq;

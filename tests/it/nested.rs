@@ -34,26 +34,33 @@ impl Program {
         Self::on(Path::new(CRATE), name, document, source)
     }
 
-    /// A copy of the crate, for a test that changes it; its client has this method as well.
-    pub fn copy_of_the_crate(name: &str, method: &str) -> PathBuf {
+    /// A copy of the crate, for a test that changes it; its client has these methods as well.
+    pub fn copy_of_the_crate(name: &str, methods: &str) -> PathBuf {
         let copy = root().join(name);
-        let place = "    /// The generated client, ready for one attempt.\n";
-        for folder in ["", "build", "src"] {
-            for entry in fs::read_dir(Path::new(CRATE).join(folder)).unwrap() {
-                let file = entry.unwrap().path();
-                if !file.is_file() {
-                    continue;
-                }
-                let mut text = fs::read_to_string(&file).unwrap();
-                if file.ends_with("src/client.rs") {
-                    assert!(text.contains(place), "src/client.rs has {place}");
-                    text = text.replace(place, &format!("{method}{place}"));
-                }
-                if file.ends_with("Cargo.toml") {
-                    text = text.replace("members = [\"benches\", \"cli\"]", "");
-                }
-                write(&copy.join(file.strip_prefix(CRATE).unwrap()), &text);
+        let mut left: Vec<_> = [
+            "Cargo.toml",
+            "README.md",
+            "build",
+            "build.rs",
+            "openapi.yaml",
+            "src",
+        ]
+        .map(|part| Path::new(CRATE).join(part))
+        .into();
+        while let Some(path) = left.pop() {
+            if path.is_dir() {
+                let entries = fs::read_dir(&path).unwrap();
+                left.extend(entries.map(|entry| entry.unwrap().path()));
+                continue;
             }
+            let mut text = fs::read_to_string(&path).unwrap();
+            if path.ends_with("src/client.rs") {
+                text += methods;
+            }
+            if path.ends_with("Cargo.toml") {
+                text = text.replace("members = [\"benches\", \"cli\"]", "");
+            }
+            write(&copy.join(path.strip_prefix(CRATE).unwrap()), &text);
         }
         copy
     }

@@ -180,7 +180,7 @@ fn an_operator_sees_when_the_pace_starts_and_ends() {
             let field = |name| fields.get(name).map(String::as_str);
             (field("message").unwrap(), field("wait"), field("rate"))
         })
-        .filter(|(message, ..)| !message.starts_with("attempt"))
+        .filter(|(message, ..)| !message.starts_with("attempt") && !message.starts_with("waited"))
         .collect();
     assert_eq!(
         events,

@@ -1,10 +1,10 @@
 //! The client follows the document: each test changes the real one, builds a program on the
 //! crate that is generated from it, and drives the change to the wire.
 
-use std::{any::type_name_of_val, fs};
+use std::fs;
 
 use serde_json::{Value, json};
-use sigmamind::{E164, PhoneNumberUpdate, Provider, Secret};
+use sigmamind::{PhoneNumberUpdate, Provider, Secret};
 
 use crate::nested::{Program, revised};
 
@@ -36,7 +36,6 @@ fn the_generated_types_are_the_ones_that_guard() {
     assert_eq!(Provider::from("new"), Provider::Other("new".into()));
     let generated = fs::read_to_string(concat!(env!("OUT_DIR"), "/client.rs")).unwrap();
     assert!(generated.contains("phone_number: &'a ::sigmamind::types::E164,"));
-    assert!(type_name_of_val(&"+14155552671".parse::<E164>().unwrap()).ends_with("types::E164"));
 }
 
 /// Added, removed, renamed, deprecated, boolean, integer, a keyword's name, required, a list, a
@@ -427,9 +426,10 @@ fn responses_follow_the_document() {
     Program::new("responses", &document, &source).run();
 }
 
-/// One on the same path and one with a plain text in its path: retries, limits and errors come along.
+/// A GET, a DELETE with an empty answer, and a POST with a plain text in its path: retries, limits
+/// and errors come along.
 #[test]
-fn a_second_operation_needs_one_method() {
+fn a_further_operation_needs_one_method() {
     let document = revised(|document| {
         let success = json!({ "200": {
             "description": "The details.",
@@ -440,6 +440,10 @@ fn a_second_operation_needs_one_method() {
         item["parameters"] = parameter;
         item["patch"].as_object_mut().unwrap().remove("parameters");
         item["get"] = json!({ "operationId": "getPhoneNumber", "responses": success });
+        item["delete"] = json!({
+            "operationId": "releasePhoneNumber",
+            "responses": { "204": { "description": "It is gone." } },
+        });
         document["paths"]["/v1/agents/{agentId}"]["post"] = json!({
             "operationId": "renameAgent",
             "parameters": [{ "name": "agentId", "in": "path", "required": true, "schema": { "type": "string", "format": "uuid" } }],
@@ -451,35 +455,36 @@ fn a_second_operation_needs_one_method() {
             "responses": success,
         });
     });
-    let method = r"
+    let methods = r"
+impl Client {
     /// Reads the settings of a phone number.
-    ///
-    /// # Errors
-    ///
-    /// See [`Error`].
-    pub async fn phone_number(&self, number: &E164) -> Result<Response<PhoneNumber>, Error> {
-        retry::call(self, &operations::GET_PHONE_NUMBER, |api| async move {
+    pub fn phone_number(&self, number: &E164) -> Call<PhoneNumber> {
+        let account = self.account.clone();
+        Call::new(account, &operations::GET_PHONE_NUMBER, async |api| {
             api.get_phone_number(number).await
         })
-        .await
+    }
+
+    /// Gives a phone number back.
+    pub fn release_phone_number(&self, number: &E164) -> Call<()> {
+        let account = self.account.clone();
+        Call::new(account, &operations::RELEASE_PHONE_NUMBER, async |api| {
+            api.release_phone_number(number).await
+        })
     }
 
     /// Renames an agent.
-    ///
-    /// # Errors
-    ///
-    /// See [`Error`].
-    pub async fn rename_agent(
+    pub fn rename_agent(
         &self,
         agent: &str,
         name: &crate::models::RenameAgentBody,
-    ) -> Result<Response<PhoneNumber>, Error> {
-        retry::call(self, &operations::RENAME_AGENT, |api| async move {
+    ) -> Call<PhoneNumber> {
+        let account = self.account.clone();
+        Call::new(account, &operations::RENAME_AGENT, async |api| {
             api.rename_agent(agent, name).await
         })
-        .await
     }
-
+}
 ";
     let source = source(
         "models::RenameAgentBody",
@@ -488,6 +493,9 @@ fn a_second_operation_needs_one_method() {
             (503, ""),
             (200, r"{}"),
             (404, r"{}"),
+            (204, ""),
+            (200, r"{}"),
+            (503, ""),
             (200, r"{}"),
         ]);
         let client = server.client();
@@ -499,18 +507,35 @@ fn a_second_operation_needs_one_method() {
         assert!(client.phone_number(&number).await.unwrap_err().is_not_found());
         server.requests();
 
+        let gone: () = client.release_phone_number(&number).await.unwrap().into_inner();
+        assert_eq!(gone, ());
+        let delete = ("DELETE /v1/phone-number/+14155552671".to_owned(), json!(null));
+        assert_eq!(server.requests(), [delete]);
+
         let name = RenameAgentBody::new("abc");
         client.rename_agent("a b", &name).await.unwrap();
-        assert_eq!(server.requests(), [("POST /v1/agents/a%20b".to_owned(), json!({ "name": "abc" }))]);
-        for value in ["", ".", "..", "a/b", "..\\", "../phone-number"] {
-            let message = "a path parameter is empty or is not one path segment";
+        let post = |path: &str| (format!("POST /v1/agents/{path}"), json!({ "name": "abc" }));
+        assert_eq!(server.requests(), [post("a%20b")]);
+        let error = client.rename_agent("a", &name).await.unwrap_err();
+        assert!(error.may_have_been_applied() && error.attempts() == 1, "a POST is not repeated");
+        assert_eq!(server.requests(), [post("a")]);
+        let elsewhere = "a part of the path is `.`, `..` or has a `\\`, and would lead elsewhere";
+        let not_one = "a path parameter is empty or is not one path segment";
+        for (value, message) in [
+            ("", not_one),
+            ("a/b", not_one),
+            ("../phone-number", not_one),
+            (".", elsewhere),
+            ("..", elsewhere),
+            ("..\\", elsewhere),
+        ] {
             refused(&server, client.rename_agent(value, &name).await, message);
         }
         let message = "`name` has 4 characters and may have at most 3";
         refused(&server, client.rename_agent("a", &RenameAgentBody::new("abcd")).await, message);
         "#,
     );
-    let krate = Program::copy_of_the_crate("operations-crate", method);
+    let krate = Program::copy_of_the_crate("operations-crate", methods);
     Program::on(&krate, "operations", &document, &source).run();
 }
 
@@ -579,63 +604,6 @@ fn the_patch_moves_to_the_later_pages() {
     );
 }
 
-/// The build of a program on this document stops at this step, for this reason and with this
-/// remedy, and says nothing else.
-#[track_caller]
-fn refused(what: &str, document: &str, step: &str, message: &str) {
-    // Tests run side by side, each on a thread that has its name.
-    let test = std::thread::current()
-        .name()
-        .unwrap()
-        .rsplit("::")
-        .next()
-        .unwrap()
-        .to_owned();
-    let program = Program::new(&test, document, "fn main() {}");
-    let file = program.document.display();
-    let what_for = if step == "generate" {
-        "client"
-    } else {
-        "document"
-    };
-    let message = format!("{file}: cannot {step} the {what_for}: {message}");
-    let expected = [
-        format!("error: sigmamind@{}: {message}", env!("CARGO_PKG_VERSION")),
-        "error: build script logged errors".into(),
-    ];
-    assert_eq!(program.errors(), expected, "{what}");
-}
-
-#[test]
-fn what_is_no_yaml_is_refused() {
-    let real = include_str!("../../openapi.yaml");
-    for (what, document, reason) in [
-        (
-            "an empty file",
-            String::new(),
-            "it is empty. Give an OpenAPI 3.0 document.",
-        ),
-        (
-            "a list",
-            "- a".into(),
-            "it is not a mapping. Give an OpenAPI 3.0 document.",
-        ),
-        (
-            "a duplicate key",
-            real.replacen("info:\n", "info:\n  version: '1'\n", 1),
-            "info: duplicate entry with key \"version\" at line 11 column 3. Correct the YAML at the place named.",
-        ),
-        (
-            "a tab",
-            real.replacen("  title:", "\ttitle:", 1),
-            "found character that cannot start any token at line 11 column 1, while scanning for the next token. \
-             Correct the YAML at the place named.",
-        ),
-    ] {
-        refused(what, &document, "parse", reason);
-    }
-}
-
 /// A status without quotation marks, an anchor, a reference to it and a merge key.
 #[test]
 fn the_short_forms_of_yaml_are_read() {
@@ -687,217 +655,6 @@ fn a_missing_document_is_refused() {
     assert_eq!(program.errors()[0], message);
 }
 
-const ROOT: &str = "";
-const OPERATION: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch";
-const RESPONSES: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch/responses";
-const PARAMETER: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch/parameters/0";
-const NUMBER: &str = "/paths/~1v1~1phone-number~1{phoneNumber}/patch/parameters/0/schema";
-const LABEL: &str = "/components/schemas/PhoneNumberUpdate/properties/friendlyName";
-const PASSWORD: &str = "/components/schemas/PhoneNumberUpdate/properties/trunkPassword";
-
-/// As [`refused`] by the check, when this key of what is at this place has this value.
-#[track_caller]
-fn refused_when(what: &str, at: &str, key: &str, value: Value, message: &str) {
-    let document = revised(|document| document.pointer_mut(at).unwrap()[key] = value);
-    refused(what, &document, "check", message);
-}
-
-#[test]
-fn what_is_no_openapi_is_refused() {
-    for (what, at, key, value, message) in [
-        (
-            "OpenAPI 3.1",
-            ROOT,
-            "openapi",
-            json!("3.1.0"),
-            "its `openapi` version is 3.1.0, and the generator reads 3.0.x alone. \
-             Write the document as OpenAPI 3.0.3.",
-        ),
-        (
-            "an unresolved reference",
-            LABEL,
-            "$ref",
-            json!("#/components/schemas/Nothing"),
-            "the reference #/components/schemas/Nothing leads nowhere. \
-             Define what it names in this document, or correct the reference.",
-        ),
-        (
-            "a reference to another file",
-            LABEL,
-            "$ref",
-            json!("common.yaml#/Label"),
-            "the reference common.yaml#/Label leads out of the document. \
-             Define what it names in this document, or correct the reference.",
-        ),
-        (
-            "a reference to itself",
-            LABEL,
-            "$ref",
-            json!(format!("#{LABEL}")),
-            "the reference #/components/schemas/PhoneNumberUpdate/properties/friendlyName has no end. \
-             Define what it names in this document, or correct the reference.",
-        ),
-        (
-            "no title",
-            "/info",
-            "title",
-            Value::Null,
-            "invalid type: null, expected a string. Correct it after the OpenAPI 3.0 specification.",
-        ),
-    ] {
-        refused_when(what, at, key, value, message);
-    }
-}
-
-#[test]
-fn operations_that_cannot_be_called_are_refused() {
-    let other = json!({ "description": "", "content": { "application/json": { "schema": {} } } });
-    for (what, at, key, value, message) in [
-        (
-            "two success schemas",
-            RESPONSES,
-            "201",
-            other,
-            "`updatePhoneNumber` has success responses of different schemas. \
-             Describe one schema for every 2xx response of an operation.",
-        ),
-        (
-            "a success with and one without a body",
-            RESPONSES,
-            "204",
-            json!({ "description": "" }),
-            "`updatePhoneNumber` has success responses of different schemas. \
-             Describe one schema for every 2xx response of an operation.",
-        ),
-        (
-            "no success",
-            OPERATION,
-            "responses",
-            json!({ "default": { "description": "" } }),
-            "`updatePhoneNumber` has no success response. Describe its 2xx response.",
-        ),
-        (
-            "no operationId",
-            OPERATION,
-            "operationId",
-            Value::Null,
-            "`PATCH /v1/phone-number/{phoneNumber}` has no `operationId`. \
-             Give it one; the method that calls it is named after it.",
-        ),
-        (
-            "a duplicate operationId",
-            "/paths/~1v1~1phone-number~1{phoneNumber}",
-            "put",
-            json!({ "operationId": "updatePhoneNumber", "responses": { "204": { "description": "" } } }),
-            "`PATCH /v1/phone-number/{phoneNumber}` and `PUT /v1/phone-number/{phoneNumber}` have the \
-             same `operationId` updatePhoneNumber. \
-             Give each its own; the method that calls it is named after it.",
-        ),
-        (
-            "a server without TLS",
-            "/servers/0",
-            "url",
-            json!("http://api.sigmamind.ai"),
-            "its first server is not an https address. Name the server of the API under `servers`.",
-        ),
-    ] {
-        refused_when(what, at, key, value, message);
-    }
-}
-
-#[test]
-fn what_would_lose_a_guard_is_refused() {
-    for (what, at, key, value, message) in [
-        (
-            "a plain secret",
-            PASSWORD,
-            "format",
-            json!("byte"),
-            "`trunkPassword` sounds like a secret and would be a plain string. \
-             Give it `format: password`, or `x-loggable: true` if it is harmless.",
-        ),
-        (
-            "a plain phone number in the path",
-            NUMBER,
-            "format",
-            json!("phone"),
-            "the path parameter `phoneNumber` would be sent without validation. \
-             Give its schema `format: e164`.",
-        ),
-        (
-            "a parameter that the path lacks",
-            PARAMETER,
-            "name",
-            json!("number"),
-            "the path parameter `number` has no place in `/v1/phone-number/{phoneNumber}`. \
-             Write the parameter in braces where it belongs in the path.",
-        ),
-        (
-            "a bad pattern",
-            LABEL,
-            "pattern",
-            json!("(["),
-            "the pattern of `friendlyName` is invalid: Unbalanced bracket. \
-             Write it as an ECMAScript regular expression.",
-        ),
-        (
-            "a limit that holds for one alternative",
-            LABEL,
-            "oneOf",
-            json!([{ "type": "string", "maxLength": 3 }, { "type": "integer" }]),
-            "the limit of `friendlyName` holds for one alternative only and would not be checked. \
-             Take the limit out of the `oneOf` or `anyOf`, and leave it to the server.",
-        ),
-    ] {
-        refused_when(what, at, key, value, message);
-    }
-}
-
-/// Most of these make it panic.
-#[test]
-fn what_the_generator_cannot_do_is_refused() {
-    const REMEDY: &str = "Simplify what the reason names; the generator does not support it.";
-    const RENAME: &str = "Rename one of them: the generator writes names its own way.";
-    for (what, name, schema, reason, remedy) in [
-        (
-            "an unknown type",
-            "note",
-            json!({ "type": "text" }),
-            "not yet implemented: invalid type: text",
-            REMEDY,
-        ),
-        (
-            "enum values of one name",
-            "note",
-            json!({ "type": "string", "enum": ["+", "-"] }),
-            "Failed to make unique variant names for [+,-]",
-            REMEDY,
-        ),
-        (
-            "a whole syntax tree for a reason",
-            "note",
-            json!({ "not": { "type": "string" } }),
-            "not yet implemented: unhandled not schema Object( SchemaObject { metadata: None, \
-             instance_type: Some( Single( String, ), ), format: None, enum_values: None, \
-             const_value: None, subschemas: None, number: None, string: None, array: None, \
-             object: None, reference: None, extensions: {}, }, )",
-            REMEDY,
-        ),
-        (
-            "properties of one name",
-            "friendly_name",
-            json!({ "type": "string" }),
-            "two properties of `PhoneNumberUpdate` become the field `friendly_name`",
-            RENAME,
-        ),
-    ] {
-        let document = revised(|document| {
-            properties(document, "PhoneNumberUpdate").insert(name.into(), schema);
-        });
-        refused(what, &document, "generate", &format!("{reason}. {remedy}"));
-    }
-}
-
 /// The build runs again when the variable or the document changes, and not when the sources do.
 #[test]
 fn the_client_is_generated_again_when_its_document_changes() {
@@ -916,7 +673,7 @@ fn the_client_is_generated_again_when_its_document_changes() {
     let generated = program.generated();
     fs::File::options()
         .append(true)
-        .open(krate.join("src/lib.rs"))
+        .open(krate.join("src/call.rs"))
         .unwrap()
         .set_modified(std::time::SystemTime::now())
         .unwrap();
