@@ -193,7 +193,8 @@ impl ClientBuilder {
     /// `https://api.sigmamind.ai`.
     ///
     /// It may have a path and a trailing slash. It must be https unless its host is this machine
-    /// (`localhost`, 127.0.0.0/8, `[::1]`), which is reached past any proxy.
+    /// (`localhost`, 127.0.0.0/8, `[::1]`), which is reached past any proxy. Plain http needs no
+    /// certificates; https takes those of the system.
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = base_url.into();
         self
@@ -217,6 +218,11 @@ impl ClientBuilder {
     /// How long one attempt may take, from connecting to the end of the body. Default: 30 s.
     ///
     /// An attempt is never given more than what is left of the [`deadline`](Self::deadline).
+    ///
+    /// Over HTTP/2 (feature `http2`) all calls to a server share one connection. If it falls
+    /// silent without being closed, pings find that out in at most 25 s and close it. So with the
+    /// default, the next attempt is on a new connection; with less than 25 s, it may be on the
+    /// silent one again.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
@@ -291,14 +297,18 @@ impl ClientBuilder {
     }
 
     /// The HTTP client to use, for a proxy, a root certificate or a shared pool. Default: one of
-    /// its own, which follows no redirects, retries nothing by itself, and takes the proxies and
-    /// root certificates of the system.
+    /// its own, which follows no redirects, retries nothing by itself, takes the proxies and root
+    /// certificates of the system, and goes past the proxies to this machine.
     ///
     /// Build yours with `redirect(reqwest::redirect::Policy::none())`: one that follows redirects
-    /// sends the key and the trunk password to wherever the answer points. Whether it sends
-    /// requests for this machine through a proxy is up to it, and cannot be checked. To be built,
-    /// it needs TLS of its own: a crypto provider that the process has installed, or reqwest's
-    /// feature `rustls` or `native-tls` in your Cargo.toml.
+    /// sends the key and the trunk password to wherever the answer points. Two things cannot be
+    /// checked here and are up to it. One is whether it sends requests for this machine through a
+    /// proxy, in clear; `no_proxy()` keeps them here. The other is HTTP/2: without
+    /// `http2_keep_alive_interval` and `http2_keep_alive_timeout`, calls fail for as long as a
+    /// connection is silent and not closed.
+    ///
+    /// It needs TLS of its own only for https: reqwest's feature `rustls` or `native-tls`, which
+    /// this crate's features of those names turn on.
     pub fn http_client(mut self, http_client: reqwest::Client) -> Self {
         self.http = Some(http_client);
         self

@@ -45,7 +45,8 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::is_invalid_input`] if the key is empty or has a character that is not visible
-    /// ASCII, or if no TLS backend could be set up.
+    /// ASCII, or if https cannot be had: no root certificates, no crypto provider under the feature
+    /// `rustls-no-provider`, or none of the features that bring TLS.
     pub fn new(api_key: impl Into<String>) -> Result<Self, Error> {
         Self::builder().api_key(api_key).build()
     }
@@ -144,7 +145,8 @@ impl ClientBuilder {
     /// [`Error::is_invalid_input`] if the key is missing or has a character that is not visible
     /// ASCII; if the base URL is not an http(s) URL, has a user, a query, a fragment or an empty
     /// or escaped path segment, or is plain http to another machine; if a duration is zero; if a
-    /// header is not one, or is the client's own to set; or if the HTTP client cannot be set up.
+    /// header is not one, or is the client's own to set; or if the HTTP client cannot be set up,
+    /// for want of root certificates for https, say.
     pub fn build(self) -> Result<Client, Error> {
         let account = Arc::new(self.account()?);
         Ok(Client { account })

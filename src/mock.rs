@@ -97,7 +97,7 @@ fn client(url: &str) -> Client {
         .api_key(KEY)
         .base_url(url)
         .build()
-        .expect("TLS can be set up, although it is not used")
+        .expect("a client for this machine can be set up")
 }
 
 /// A server that answers what the test says, by [httpmock](https://docs.rs/httpmock).
@@ -138,8 +138,8 @@ impl MockSigmaMind {
     ///
     /// # Panics
     ///
-    /// If TLS cannot be set up, which every client does: under the feature `rustls-no-provider`,
-    /// when no provider is installed.
+    /// Under the feature `rustls-no-provider`, when no provider is installed: reqwest wants one for
+    /// every client, although this one does not use it.
     #[must_use]
     pub fn client(&self) -> Client {
         client(&self.url())

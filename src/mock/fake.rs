@@ -343,8 +343,8 @@ impl FakeSigmaMind {
     ///
     /// # Panics
     ///
-    /// If TLS cannot be set up, which every client does: under the feature `rustls-no-provider`,
-    /// when no provider is installed.
+    /// Under the feature `rustls-no-provider`, when no provider is installed: reqwest wants one for
+    /// every client, although this one does not use it.
     #[must_use]
     pub fn client(&self) -> Client {
         client(&self.url)

@@ -477,3 +477,25 @@ fn a_dropped_call_stops() {
         }
     });
 }
+
+/// It sends GET, with the key, to wherever the answer points.
+#[test]
+fn a_redirect_that_the_callers_own_http_client_followed_is_no_success() {
+    quick(async {
+        let elsewhere = Server::start([]).await;
+        let location = elsewhere.url() + "/v1/phone-number/+14155552671";
+        let server = Server::start([Step::answer(303, &[("location", &location)], "")]).await;
+        let follows = http().redirect(reqwest::redirect::Policy::default());
+        let client = server.builder().http_client(follows.build().unwrap());
+        let error = call(&client.build().unwrap()).await.unwrap_err();
+        assert_eq!(elsewhere.requests(), 1, "it was not followed");
+        assert_eq!(
+            error.to_string(),
+            "the HTTP client followed a redirect, and the answer is another server's; give it \
+             `redirect(Policy::none())` and correct the base URL [the request may have taken \
+             effect]"
+        );
+        assert!(error.may_have_been_applied() && !error.is_retryable());
+        assert_eq!((error.attempts(), server.requests()), (1, 1));
+    });
+}

@@ -29,7 +29,6 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
             return Ok(server::serve(Duration::from_millis(latency.parse()?))?);
         }
         ["client", contender, origin, calls] => {
-            provide_tls();
             let (_, start) = ALL[contender.parse::<usize>()?];
             return start(origin)?.run(1, calls.parse()?);
         }
@@ -40,7 +39,6 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         None => 15,
     };
     let markdown = arguments.contains(&"--markdown");
-    provide_tls();
 
     let table = table(rounds)?;
     if markdown {
@@ -57,11 +55,6 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         threads()
     );
     print_many()
-}
-
-/// reqwest takes the provider of the process.
-fn provide_tls() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn threads() -> usize {

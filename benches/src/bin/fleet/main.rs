@@ -99,8 +99,6 @@ struct Outcome {
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Failure> {
-    // For the client of reqwest's own.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let arguments: Vec<_> = env::args().skip(1).collect();
     if let [first, rest @ ..] = &arguments[..]
         && first == "worker"
