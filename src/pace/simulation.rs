@@ -611,3 +611,23 @@ fn the_first_guess_is_by_what_was_granted_of_late() {
     let (first, rate) = (true, 15.0);
     assert_eq!(news, Some(News::Open { first, rate }));
 }
+
+#[test]
+fn processes_that_are_refused_at_the_same_time_come_back_one_after_the_other() {
+    let mut back: Vec<_> = (0..64)
+        .map(|process| {
+            let mut rule = Rule::new(None);
+            let turn = rule.ask(SECOND).0.unwrap();
+            rule.refused(SECOND, turn, Some(SECOND), f64::from(process) / 64.0);
+            match rule.ask(2 * SECOND).0 {
+                Ok(_) => 2 * SECOND,
+                Err(at) => at,
+            }
+        })
+        .collect();
+    back.dedup();
+    // Within half a second after what the server asks for.
+    assert_eq!(back.len(), 64);
+    assert_eq!(back[0], 2 * SECOND);
+    assert_eq!(back[63], 2 * SECOND + SECOND / 2 * 63 / 64);
+}

@@ -117,6 +117,12 @@ impl Server {
         Ok(Self { url, state })
     }
 
+    /// How many seconds ago the first request came.
+    pub fn age(&self) -> f64 {
+        let first = lock(&self.state).first;
+        first.map_or(0.0, |first| first.elapsed().as_secs_f64())
+    }
+
     pub fn seen(&self) -> Vec<Seen> {
         lock(&self.state).seen.clone()
     }
