@@ -130,7 +130,7 @@ impl ClientBuilder {
     /// in the background can keep a key fresh that takes time to get:
     ///
     /// ```no_run
-    /// # async fn fetch() -> Result<sigmamind::Secret, std::io::Error> { unimplemented!() }
+    /// # async fn fetch() -> Result<sigmamind::Secret, std::io::Error> { Ok("a key".into()) }
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::{convert::Infallible, sync::{Arc, RwLock}, time::Duration};
     ///

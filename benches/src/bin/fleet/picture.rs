@@ -42,7 +42,7 @@ pub fn draw(ours: &[Seen], theirs: &[Seen]) -> Result<(), Failure> {
             .disable_x_mesh()
             .x_desc("seconds")
             .y_desc("requests in a second")
-            .max_light_lines(0)
+            .light_line_style(TRANSPARENT)
             .draw()?;
         for (kind, name, color) in [(0, "granted", GRANTED), (1, "refused", REFUSED)] {
             let bars = counts.iter().enumerate().map(|(second, count)| {
