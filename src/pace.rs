@@ -98,7 +98,8 @@ impl Pace {
                 Step::Go(turn) => {
                     let waited_ms = self.now().saturating_sub(came).as_millis();
                     if waited_ms > 0 {
-                        debug!(waited_ms, "waited for a turn");
+                        // The call tells it, and not what the pace is.
+                        debug!(target: "sigmamind::call", waited_ms, "waited for a turn");
                     }
                     return Ok(turn);
                 }
