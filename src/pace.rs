@@ -99,7 +99,7 @@ impl Pace {
                     let waited_ms = self.now().saturating_sub(came).as_millis();
                     if waited_ms > 0 {
                         // The call tells it, and not what the pace is.
-                        debug!(target: "sigmamind::call", waited_ms, "waited for a turn");
+                        debug!(target: "sigmamind::turn", waited_ms, "waited for a turn");
                     }
                     return Ok(turn);
                 }
