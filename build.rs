@@ -13,6 +13,8 @@ use build::{Failure, Generated, Result, Sources};
 
 /// Names another document to generate from.
 const VARIABLE: &str = "SIGMAMIND_OPENAPI";
+/// How many of the operations that are left out are told of.
+const WARNINGS: usize = 5;
 /// The sources that name what the document must have.
 const SOURCES: [&str; 2] = ["src/client.rs", "src/lib.rs"];
 
@@ -33,11 +35,12 @@ fn main() {
     }
     match generate(&file, &name) {
         Ok(left_out) => {
-            for (operation, failure) in left_out {
-                println!(
-                    "cargo::warning=the operation {operation} is left out: {}",
-                    failure.line(&name)
-                );
+            for (_, failure) in left_out.iter().take(WARNINGS) {
+                println!("cargo::warning=left out: {}", failure.line(&name));
+            }
+            if left_out.len() > WARNINGS {
+                let more = left_out.len() - WARNINGS;
+                println!("cargo::warning=left out: {more} more operations");
             }
         }
         Err(failure) => println!("cargo::error={}", failure.line(&name)),

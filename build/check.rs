@@ -1,13 +1,13 @@
 //! The allow-list: what is understood, by place. Everything else is refused, since a keyword that
 //! is ignored is a promise broken.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::failure::{
-    CODE, DEEP, ENDLESS, Failure, LOST, MISPLACED, MISSING, NEARLY, Result, UNEXPECTED, UNKNOWN,
-    UNNAMED, ensure,
+    CODE, DEEP, ENDLESS, LOST, MISPLACED, MISSING, NEARLY, Result, UNEXPECTED, UNKNOWN, UNNAMED,
+    ensure, need,
 };
 use super::schema::{entries, items, text};
 
@@ -62,52 +62,71 @@ fn keywords(place: &str) -> &'static str {
         }
         "schema array" => "+boolean items=schema! minItems=count maxItems=count uniqueItems=flag",
         "schema object" => {
-            "+boolean properties={schema} required=[text] additionalProperties=others \
+            "+boolean properties=properties required=[text] additionalProperties=others \
              minProperties=count maxProperties=count"
         }
-        "schema allOf" => "+object allOf=[schema]",
-        "schema oneOf" => "+anything oneOf=[schema]",
-        "schema anyOf" => "+anything anyOf=[schema]",
+        "schema allOf" => "+object allOf=parts",
+        "schema oneOf" => "+anything oneOf=parts",
+        "schema anyOf" => "+anything anyOf=parts",
         _ => "",
     }
 }
 
 /// The extensions of this crate.
 const OURS: [&str; 2] = ["x-loggable", "x-repeats"];
-/// What stands for a lot of nesting, so that the stack holds.
+/// More than any document needs, so that the stack holds.
 const DEEPEST: usize = 500;
 
-/// Checks what leads on from a place, each reference once.
+/// What a reference has come to, and the references below it.
+type Known = (Result<()>, BTreeSet<String>);
+
+/// Checks what leads on from a place; each component once.
 pub struct Check<'d> {
     root: &'d Value,
-    /// The references that were followed.
-    pub seen: BTreeSet<String>,
-    /// Those that are being followed, and whether they lead to a type of its own.
+    /// What came of the components, and the types that they lead to; none while one is checked.
+    known: BTreeMap<String, Option<Known>>,
+    /// The components that are understood, with all that they lead to.
+    whole: BTreeSet<String>,
+    /// The types that were referred to, which are checked later, lest the stack grows.
+    types: BTreeSet<String>,
+    /// The references that are being followed, and whether they lead to a type.
     open: Vec<(String, bool)>,
+    /// Whether the next values are parts of an object.
+    parts: bool,
     depth: usize,
 }
 
 impl<'d> Check<'d> {
     pub fn new(root: &'d Value) -> Self {
-        let (seen, open) = (BTreeSet::new(), Vec::new());
+        let (known, whole, types, open) = Default::default();
         Self {
             root,
-            seen,
+            known,
+            whole,
+            types,
             open,
+            parts: false,
             depth: 0,
         }
     }
 
-    /// Checks a value at a place of this kind, and returns what it refers to in the end.
-    pub fn value(&mut self, place: &str, value: &'d Value, at: &str) -> Result<&'d Value> {
-        ensure(self.depth < DEEPEST, at, DEEP, "it")?;
-        self.depth += 1;
-        let checked = match value["$ref"].as_str() {
-            Some(reference) => self.reference(place, value, reference, at),
-            None => self.plain(place, value, at).map(|()| value),
-        };
-        self.depth -= 1;
-        checked
+    /// Checks a value at a place of this kind, with all that it leads to, and returns what it
+    /// refers to in the end.
+    pub fn all(&mut self, place: &str, value: &'d Value, at: &str) -> Result<&'d Value> {
+        self.types.clear();
+        let target = self.value(place, value, at)?;
+        let (mut left, mut seen) = (
+            Vec::from_iter(std::mem::take(&mut self.types)),
+            BTreeSet::new(),
+        );
+        while let Some(pointer) = left.pop() {
+            if !self.whole.contains(&pointer) && seen.insert(pointer.clone()) {
+                self.component(&pointer)?;
+                left.extend(std::mem::take(&mut self.types));
+            }
+        }
+        self.whole.extend(seen);
+        Ok(target)
     }
 
     /// What a value refers to in the end; anything else is itself.
@@ -122,20 +141,16 @@ impl<'d> Check<'d> {
         value
     }
 
-    /// Checks a component.
-    pub fn component(&mut self, at: &str) -> Result<()> {
-        let reference = format!("#{at}");
-        let Some(schema) = self
-            .root
-            .pointer(at)
-            .filter(|_| self.seen.insert(reference.clone()))
-        else {
-            return Ok(());
+    fn value(&mut self, place: &str, value: &'d Value, at: &str) -> Result<&'d Value> {
+        let part = std::mem::take(&mut self.parts);
+        ensure(self.depth < DEEPEST, at, DEEP, "it")?;
+        self.depth += 1;
+        let checked = match value["$ref"].as_str() {
+            Some(reference) => self.reference(place, value, reference, part, at),
+            None => self.plain(place, value, at).map(|()| value),
         };
-        self.open.push((reference, is_type(schema)));
-        let checked = self.value("schema", schema, at);
-        self.open.pop();
-        checked.map(drop)
+        self.depth -= 1;
+        checked
     }
 
     fn reference(
@@ -143,24 +158,52 @@ impl<'d> Check<'d> {
         place: &str,
         value: &'d Value,
         reference: &str,
+        part: bool,
         at: &str,
     ) -> Result<&'d Value> {
         self.plain("reference", value, at)?;
-        let target = reference
-            .strip_prefix('#')
-            .and_then(|pointer| self.root.pointer(pointer));
-        let target = target.ok_or_else(|| Failure::at(at, LOST, reference))?;
-        let name = reference.strip_prefix("#/components/schemas/");
-        let named = place != "schema" || name.is_some_and(|name| !name.contains('/'));
-        ensure(named, at, UNNAMED, reference)?;
-        let is_open = self.open.iter().any(|(open, _)| open == reference);
+        let pointer = reference.strip_prefix('#');
+        let target = pointer.and_then(|pointer| self.root.pointer(pointer));
+        let target = need(target, at, LOST, reference)?;
+        let pointer = pointer.unwrap_or_default();
+        let is_open = self.open.iter().any(|(open, _)| open == pointer);
         ensure(!is_open, at, ENDLESS, reference)?;
-        if place == "schema" {
-            return self.component(&reference[1..]).map(|()| target);
+        if place != "schema" {
+            self.open.push((pointer.to_owned(), false));
+            let checked = self.value(place, target, pointer);
+            self.open.pop();
+            return checked;
         }
-        self.open.push((reference.to_owned(), false));
-        let checked = self.value(place, target, &reference[1..]);
+        let name = pointer.strip_prefix("/components/schemas/");
+        let named = name.is_some_and(|name| !name.contains('/'));
+        ensure(named, at, UNNAMED, reference)?;
+        if is_type(target) && !part {
+            self.types.insert(pointer.to_owned());
+        } else {
+            self.component(pointer)?;
+        }
+        Ok(target)
+    }
+
+    fn component(&mut self, pointer: &str) -> Result<()> {
+        match self.known.get(pointer) {
+            Some(None) => return Ok(()), // what comes of it is told where it began
+            Some(Some((checked, types))) => {
+                self.types.extend(types.iter().cloned());
+                return checked.clone();
+            }
+            None => {}
+        }
+        let schema = self.root.pointer(pointer).unwrap_or(&Value::Null);
+        let others = std::mem::take(&mut self.types);
+        self.known.insert(pointer.to_owned(), None);
+        self.open.push((pointer.to_owned(), is_type(schema)));
+        let checked = self.value("schema", schema, pointer).map(drop);
         self.open.pop();
+        let types = std::mem::replace(&mut self.types, others);
+        self.types.extend(types.iter().cloned());
+        let known = Some((checked.clone(), types));
+        self.known.insert(pointer.to_owned(), known);
         checked
     }
 
@@ -177,15 +220,15 @@ impl<'d> Check<'d> {
             .iter()
             .filter_map(|rule| rule.split_once('='))
             .collect();
-        let map = value
-            .as_object()
-            .ok_or_else(|| Failure::at(at, UNEXPECTED, "a mapping"))?;
-        for (keyword, value) in map {
+        ensure(value.is_object(), at, UNEXPECTED, "a mapping")?;
+        let is_whole = is_type(value);
+        for (keyword, value) in entries(value) {
             let at = format!("{at}/{}", escape(keyword));
             match rules.iter().find(|(known, _)| known == keyword) {
                 None => unknown(keyword, &at)?,
                 Some(_) if value.is_null() => {} // says nothing
-                Some((_, kind)) => self.kind(kind.trim_end_matches('!'), keyword, value, &at)?,
+                Some((_, "parts")) if !is_whole => self.kind("[schema]", value, &at)?,
+                Some((_, kind)) => self.kind(kind.trim_end_matches('!'), value, &at)?,
             }
         }
         let needed = rules.iter().filter(|(_, kind)| kind.ends_with('!'));
@@ -195,47 +238,47 @@ impl<'d> Check<'d> {
         ensure(missing.is_none(), at, MISSING, missing.unwrap_or(&""))
     }
 
-    fn kind(&mut self, kind: &str, keyword: &str, value: &'d Value, at: &str) -> Result<()> {
+    fn kind(&mut self, kind: &str, value: &'d Value, at: &str) -> Result<()> {
         let is = |is_so: bool, expected: &str| ensure(is_so, at, UNEXPECTED, expected);
-        let list = kind
-            .strip_prefix('[')
-            .and_then(|kind| kind.strip_suffix(']'));
-        let table = kind
-            .strip_prefix('{')
-            .and_then(|kind| kind.strip_suffix('}'));
-        match kind {
-            "any" => Ok(()),
-            "text" => is(value.is_string(), "a text"),
-            "flag" => is(value.is_boolean(), "true or false"),
-            "count" => is(value.is_u64(), "a whole number"),
-            "number" => is(value.is_number(), "a number"),
-            "list" => is(value.is_array(), "a list"),
-            "others" if value.is_boolean() => Ok(()),
-            "others" => self.value("schema", value, at).map(drop),
-            _ if list.is_some() => {
-                is(value.is_array(), "a list")?;
-                let items = value.as_array().into_iter().flatten().enumerate();
-                items.into_iter().try_for_each(|(index, value)| {
-                    self.kind(
-                        list.unwrap_or_default(),
-                        keyword,
-                        value,
-                        &format!("{at}/{index}"),
-                    )
-                })
+        let inner = |start: char, end| kind.strip_prefix(start)?.strip_suffix(end);
+        match (kind, inner('[', ']'), inner('{', '}')) {
+            ("any", ..) => Ok(()),
+            ("text", ..) => is(value.is_string(), "a text"),
+            ("flag", ..) => is(value.is_boolean(), "true or false"),
+            ("count", ..) => is(value.is_u64(), "a whole number"),
+            ("number", ..) => is(value.is_number(), "a number"),
+            ("list", ..) => is(value.is_array(), "a list"),
+            ("others", ..) if value.is_boolean() => Ok(()),
+            ("others", ..) => self.value("schema", value, at).map(drop),
+            ("parts", ..) => {
+                self.parts = true;
+                let checked = self.kind("[schema]", value, at);
+                self.parts = false;
+                checked
             }
-            _ if table.is_some() => {
-                is(value.is_object(), "a mapping")?;
-                // An object has a type, by which its properties may refer to it.
+            ("properties", ..) => {
+                // An object is a type, and so its properties may refer to it.
                 let open = self.open.clone();
-                self.open
-                    .retain(|(_, is_type)| !is_type || keyword != "properties");
-                for (name, value) in value.as_object().into_iter().flatten() {
-                    let at = format!("{at}/{}", escape(name));
-                    self.kind(table.unwrap_or_default(), keyword, value, &at)?;
-                }
+                self.open.retain(|(_, is_type)| !is_type);
+                let checked = self.kind("{schema}", value, at);
                 self.open = open;
+                checked
+            }
+            (_, Some(kind), _) => {
+                is(value.is_array(), "a list")?;
+                let parts = self.parts;
+                for (index, value) in items(value).enumerate() {
+                    self.parts = parts;
+                    self.kind(kind, value, &format!("{at}/{index}"))?;
+                }
                 Ok(())
+            }
+            (_, _, Some(kind)) => {
+                is(value.is_object(), "a mapping")?;
+                let mut entries = entries(value);
+                entries.try_for_each(|(name, value)| {
+                    self.kind(kind, value, &format!("{at}/{}", escape(name)))
+                })
             }
             _ if kind.starts_with('\'') => {
                 let kind = kind.trim_matches('\'');

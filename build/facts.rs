@@ -1,7 +1,7 @@
 //! What the wrapper and the fake must know of the operations. The one place that says what is
 //! secret, what may be shown, and which way a schema travels.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
@@ -29,6 +29,10 @@ pub struct Facts<'d> {
     pub document: &'d Document<'d>,
     sent: BTreeSet<String>,
     received: BTreeSet<String>,
+    /// The types in which, or below which, something has a limit.
+    limited: BTreeSet<String>,
+    /// The types that lead to themselves, or to one that does.
+    pub circular: BTreeSet<String>,
 }
 
 pub fn is_secret(schema: &Value) -> bool {
@@ -50,11 +54,12 @@ pub fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
 
 impl<'d> Facts<'d> {
     pub fn new(document: &'d Document<'d>) -> Self {
-        let (sent, received) = (BTreeSet::new(), BTreeSet::new());
         let mut facts = Self {
             document,
-            sent,
-            received,
+            sent: BTreeSet::new(),
+            received: BTreeSet::new(),
+            limited: BTreeSet::new(),
+            circular: BTreeSet::new(),
         };
         for operation in &document.operations {
             operation
@@ -65,7 +70,51 @@ impl<'d> Facts<'d> {
                 .iter()
                 .for_each(|schema| reach(document, schema, &mut facts.received));
         }
+        facts.follow();
         facts
+    }
+
+    /// Tells of each type whether anything below has a limit, and whether it leads to itself.
+    fn follow(&mut self) {
+        let (mut users, mut left) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
+        for (name, schema) in &self.document.types {
+            let mut names = BTreeSet::new();
+            direct(schema, &mut names);
+            left.insert(name, names.len());
+            for used in names {
+                users.entry(used).or_default().push(name);
+            }
+        }
+        let limited = self
+            .sent
+            .iter()
+            .filter(|name| self.is_limited(&self.document.types[*name], self.way(name)));
+        let mut found: Vec<_> = limited.cloned().collect();
+        while let Some(name) = found.pop() {
+            let users = users.get(&*name).into_iter().flatten();
+            found.extend(
+                users
+                    .map(ToString::to_string)
+                    .filter(|user| !self.limited.contains(user)),
+            );
+            self.limited.insert(name);
+        }
+        // What leads to no other type is no circle, and so on from there.
+        let mut ends: Vec<_> = left
+            .iter()
+            .filter(|(_, left)| **left == 0)
+            .map(|(name, _)| *name)
+            .collect();
+        while let Some(name) = ends.pop() {
+            left.remove(name);
+            for user in users.get(&**name).into_iter().flatten() {
+                let left = left.entry(user).and_modify(|left| *left -= 1).or_insert(1);
+                if *left == 0 {
+                    ends.push(user);
+                }
+            }
+        }
+        self.circular = left.into_keys().cloned().collect();
     }
 
     pub fn way(&self, name: &str) -> Way {
@@ -107,11 +156,11 @@ impl<'d> Facts<'d> {
 
     /// Refuses what would lose a guard, and a mark that means nothing.
     pub fn check(&self) -> Result<()> {
+        let mut seen = BTreeSet::new();
         for operation in &self.document.operations {
-            let mut seen = BTreeSet::new();
-            operation
-                .sent()
-                .try_for_each(|schema| self.check_secrets(schema, operation.id, &mut seen))?;
+            for schema in operation.sent() {
+                self.check_secrets(schema, operation.id, &mut seen)?;
+            }
         }
         for (name, object) in &self.document.types {
             let answers = |operation: &&Operation| {
@@ -209,6 +258,9 @@ impl<'d> Facts<'d> {
             let shape = self.shape(&self.document.types[name], self.way(name), false);
             quote!(static #ident: Shape = #shape;)
         });
+        let schemas = self.sent.iter();
+        let schemas = schemas.map(|name| (name.clone(), json_schema::of_type(self, name)));
+        let schemas = schemas.collect::<Value>().to_string();
         quote! {
             /// What the document says of each operation.
             #[allow(non_upper_case_globals)]
@@ -217,6 +269,9 @@ impl<'d> Facts<'d> {
                 #(#operations)*
                 #(#shapes)*
             }
+            /// The JSON Schemas of what is sent, by the names of the types.
+            #[cfg(feature = "mock")]
+            pub const SCHEMAS: &str = #schemas;
         }
     }
 
@@ -275,14 +330,7 @@ impl<'d> Facts<'d> {
                 returned: &[]
             });
         };
-        let mut names = BTreeSet::new();
-        reach(self.document, body, &mut names);
-        let defined = names
-            .into_iter()
-            .map(|name| (name.clone(), json_schema::of_type(self, &name)));
-        let mut schema = json_schema::of_use(self, body, Way::Request);
-        schema["$defs"] = defined.collect();
-        let schema = schema.to_string();
+        let schema = json_schema::of_use(self, body, Way::Request).to_string();
         let answered: Vec<_> = operation
             .answer
             .iter()
@@ -332,7 +380,7 @@ impl<'d> Facts<'d> {
         let items = of(&target["items"]).map(|shape| quote!(items: Some(#shape),));
         let limits = limits(target, way);
         let limits = (!limits.is_empty()).then(|| quote!(limits: &[#(#limits),*],));
-        let limited = self.is_limited(schema, way, &mut BTreeSet::new());
+        let limited = self.is_limited(schema, way);
         let flags = [
             ("shown", shown),
             ("secret", is_secret(schema)),
@@ -349,25 +397,31 @@ impl<'d> Facts<'d> {
     }
 
     /// Whether anything here or below has a limit.
-    fn is_limited(&self, schema: &Value, way: Way, seen: &mut BTreeSet<String>) -> bool {
-        let name = schema["$ref"].as_str();
-        if name.is_some_and(|name| !seen.insert(name.to_owned())) {
-            return false;
-        }
-        let (target, way) = (self.target(schema), name.map_or(way, |name| self.way(name)));
-        !limits(target, way).is_empty()
-            || parts(target).any(|part| self.is_limited(part, way, seen))
+    fn is_limited(&self, schema: &Value, way: Way) -> bool {
+        let limited = |name: &str| self.limited.contains(name);
+        schema["$ref"].as_str().is_some_and(limited)
+            || !limits(self.target(schema), way).is_empty()
+            || parts(schema).any(|part| self.is_limited(part, way))
     }
 }
 
-/// The names of the types that lead on from a schema.
-pub fn reach(document: &Document, schema: &Value, names: &mut BTreeSet<String>) {
-    if let Some(name) = schema["$ref"].as_str()
-        && names.insert(name.to_owned())
-    {
-        reach(document, &document.types[name], names);
+/// The names of the types that a schema refers to itself.
+pub fn direct<'s>(schema: &'s Value, names: &mut BTreeSet<&'s str>) {
+    names.extend(schema["$ref"].as_str());
+    parts(schema).for_each(|part| direct(part, names));
+}
+
+/// The names of all types that lead on from a schema.
+fn reach(document: &Document, schema: &Value, names: &mut BTreeSet<String>) {
+    let mut left = vec![schema];
+    while let Some(schema) = left.pop() {
+        left.extend(parts(schema));
+        if let Some(name) = schema["$ref"].as_str()
+            && names.insert(name.to_owned())
+        {
+            left.push(&document.types[name]);
+        }
     }
-    parts(schema).for_each(|part| reach(document, part, names));
 }
 
 /// The last part of the name of the type, without a reference.

@@ -73,6 +73,7 @@ pub const UNNAMED: &str =
     "the reference {} leads to no schema | Put what it names under `components/schemas`.";
 pub const ENDLESS: &str =
     "the schema {} contains itself | Let a property of an object refer to it, and nothing else.";
+pub const TOO_MUCH: &str = "{} properties or values are too many | Leave the less used out.";
 pub const DEEP: &str = "{} is nested too deep | Make it flatter.";
 pub const NO_TYPE: &str = "no type can be called `{}` | Rename it.";
 pub const NO_FIELD: &str = "no field can be called `{}` | Rename it.";

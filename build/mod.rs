@@ -1,12 +1,13 @@
 //! Generates the client from the text of a document.
 //!
-//! Data goes one way: [`read`] → [`facts`] → [`prepare`] → progenitor → [`types`].
+//! Data goes one way: [`parse`] → [`read`] → [`facts`] → [`prepare`] → progenitor → [`types`].
 
 mod check;
 mod facts;
 mod failure;
 mod json_schema;
 mod names;
+mod parse;
 mod prepare;
 mod read;
 mod schema;
@@ -26,7 +27,7 @@ pub use wrapper::Sources;
 /// More than any document needs, since `check::DEEPEST` bounds them.
 const STACK: usize = 256 << 20;
 /// What is longer takes too long.
-const LONGEST: usize = 2 << 20;
+const LONGEST: usize = 1 << 20;
 
 pub struct Generated {
     pub code: String,
@@ -65,9 +66,9 @@ fn unsupported(reason: impl ToString) -> Failure {
     Failure::new("generate the client", reason.to_string(), remedy)
 }
 
-fn client(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
+fn client(name: &str, text: &str, sources: &Sources) -> Result<Generated> {
     let methods = wrapper::methods(sources);
-    let value = read::parse(text)?;
+    let value = parse::parse(text)?;
     let document = read::read(&value, &methods, &wrapper::types(sources))?;
     let facts = Facts::new(&document);
     facts.compare(&methods)?;
@@ -83,16 +84,15 @@ fn client(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
             .with_inner_type(quote!(crate::request::Describe)),
     );
     let tokens = generator.generate_tokens(&prepared).map_err(unsupported)?;
-    let mut items = syn::parse2::<syn::File>(tokens).map_err(unsupported)?.items;
-    url::join(&mut items, document.operations.len())?;
-    let written = types::complete(&mut items, &generator, &facts)?;
+    let mut file = syn::parse2::<syn::File>(tokens).map_err(unsupported)?;
+    url::join(&mut file.items, document.operations.len())?;
+    let written = types::complete(&mut file.items, &generator, &facts)?;
     let operations = facts.operations();
     let (server, header) = (&document.server, &document.key_header);
     let hash = hmac_sha256::Hash::hash(text.as_bytes())
         .map(|byte| format!("{byte:02x}"))
         .concat();
-    let code = syn::parse2(quote! {
-        #(#items)*
+    let written = quote! {
         #written
         #operations
         /// The server of the document.
@@ -101,9 +101,11 @@ fn client(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
         pub(crate) const KEY_HEADER: ::http::HeaderName = ::http::HeaderName::from_static(#header);
         /// The document that the client was generated from.
         pub const DOCUMENT: crate::operation::Document =
-            crate::operation::Document { file: #file, sha256: #hash };
-    });
-    let code = prettyplease::unparse(&code.map_err(unsupported)?);
+            crate::operation::Document { file: #name, sha256: #hash };
+    };
+    let written = syn::parse2::<syn::File>(written).map_err(unsupported)?;
+    file.items.extend(written.items);
+    let code = prettyplease::unparse(&file);
     Ok(Generated {
         code,
         left_out: document.left_out,

@@ -24,9 +24,9 @@ pub fn setter(field: &str) -> String {
     [field, if taken { "_" } else { "" }].concat()
 }
 
-/// What a type is called.
+/// What a type is called; twice, since the generator does it again: `a-b-c` → `ABC` → `Abc`.
 pub fn type_name(name: &str) -> Option<String> {
-    ident(name, &clean(name).to_pascal_case(), "")
+    ident(name, &clean(name).to_pascal_case().to_pascal_case(), "")
 }
 
 /// What the variant for a value of an enum is called.

@@ -10,12 +10,10 @@
 //! | `additionalProperties` in what is received | nothing: news would be refused |
 //! | any other text format | a plain text |
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use super::{
-    facts::{Facts, Way, reach},
+    facts::{Facts, Way},
     read::Operation,
     schema::properties,
 };
@@ -68,7 +66,7 @@ fn of_object(facts: &Facts, name: &str, object: &Value) -> Value {
     let required: Vec<_> = facts.required(object, way).collect();
     let mut written = json!({ "type": "object", "properties": {}, "required": required });
     for (property, schema) in properties(object) {
-        let mut value = of_property(facts, name, schema, way);
+        let mut value = of_property(facts, schema, way);
         let is_collection = ["array", "object"].iter().any(|ty| schema["type"] == *ty);
         if is_collection
             && way != Way::Response
@@ -89,14 +87,15 @@ fn of_object(facts: &Facts, name: &str, object: &Value) -> Value {
     written
 }
 
-fn of_property(facts: &Facts, owner: &str, schema: &Value, way: Way) -> Value {
+fn of_property(facts: &Facts, schema: &Value, way: Way) -> Value {
     let value = of_value(facts, schema, way);
     if way == Way::Response || !facts.says(schema, "nullable") {
         return value;
     }
-    let mut within = BTreeSet::new();
-    reach(facts.document, schema, &mut within);
-    let endless = schema["$ref"].is_string() && within.contains(owner);
+    // The generator does not see that it would be in itself.
+    let endless = schema["$ref"]
+        .as_str()
+        .is_some_and(|name| facts.circular.contains(name));
     let inner = if endless {
         rust("std::boxed::Box", &[value])
     } else {

@@ -1,10 +1,12 @@
 //! Reads the document: its operations, as far as they matter.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use regex_lite::Regex;
-use serde_json::{Map, Value, json};
-use yaml_serde::Value as Yaml;
+use serde_json::{Value, json};
 
 use super::{
     check::{Check, escape},
@@ -57,63 +59,14 @@ impl Operation<'_> {
 
 /// The headers of HTTP itself, which are set anyway.
 const HEADERS: &str = "accept|connection|content-.*|host|te|transfer-encoding|upgrade|user-agent";
+/// An address without anything that could be misread.
+const ADDRESS: &str =
+    r"https://([\w-]+\.)*[A-Za-z][\w-]*(:([1-9]\d{0,3}|[1-5]\d{4}))?(/[\w~-][\w.~-]*)*";
+/// A path whose segments are names or parameters in braces.
+const PATH: &str = r"(/(\{[A-Za-z][\w.-]*\}|[\w~!$&'()+,;=@-][\w.~!$&'()*+,;=:@-]*))+/?";
 const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "head", "patch", "options", "trace",
 ];
-
-/// YAML, or JSON, by its first character; no key may be given twice.
-pub fn parse(text: &str) -> Result<Value> {
-    let failure = |reason: String, remedy: &str| Failure::new("parse the document", reason, remedy);
-    let text = text.trim_start_matches('\u{feff}');
-    let yaml = || -> std::result::Result<Yaml, yaml_serde::Error> {
-        let mut value: Yaml = yaml_serde::from_str(text)?;
-        value.apply_merge()?;
-        Ok(value)
-    };
-    let value = if text.trim_start().starts_with('{') {
-        let remedy = "Correct the JSON at the place named.";
-        // What is no JSON may be YAML in braces.
-        let json = serde_json::from_str(text);
-        json.or_else(|e| yaml().map_err(|_| failure(e.to_string(), remedy)))?
-    } else {
-        yaml().map_err(|e| failure(e.to_string(), "Correct the YAML at the place named."))?
-    };
-    let what = match value {
-        Yaml::Mapping(_) => return Ok(ordered(value, false)),
-        Yaml::Null => "it is empty",
-        _ => "it is not a mapping",
-    };
-    Err(failure(what.into(), "Give an OpenAPI 3.0 document."))
-}
-
-/// As JSON, which has no order of its own: `x-order` keeps that of `properties`, if these are not
-/// `names` of properties themselves.
-fn ordered(value: Yaml, names: bool) -> Value {
-    match value {
-        Yaml::Sequence(items) => items.into_iter().map(|item| ordered(item, false)).collect(),
-        Yaml::Mapping(map) => {
-            let mut written = Map::new();
-            for (key, value) in map {
-                let key = match key {
-                    Yaml::String(key) => key,
-                    key => serde_json::to_string(&key).unwrap_or_default(),
-                };
-                let is_table = key == "properties" && !names;
-                if key == "x-order" && !names {
-                    continue; // not the document's to say
-                }
-                if let (true, Yaml::Mapping(properties)) = (is_table, &value) {
-                    let order: Vec<_> = properties.keys().filter_map(Yaml::as_str).collect();
-                    written.insert("x-order".into(), json!(order));
-                }
-                written.insert(key, ordered(value, is_table));
-            }
-            written.into()
-        }
-        Yaml::Tagged(tagged) => ordered(tagged.value, names),
-        scalar => serde_json::to_value(scalar).unwrap_or_default(),
-    }
-}
 
 /// Reads the operations; those that the wrapper has methods for must be understood, and these
 /// types be there.
@@ -125,7 +78,7 @@ pub fn read<'d>(
     let version = text(&root["openapi"]);
     ensure(version.starts_with("3.0."), "/openapi", VERSION, version)?;
     let mut check = Check::new(root);
-    check.value("document", root, "")?;
+    check.all("document", root, "")?;
     let (scheme, key_header) = security(root, &mut check)?;
     let (schemas, server) = (Schemas::new(root)?, None);
     let mut reader = Reader {
@@ -165,13 +118,14 @@ pub fn read<'d>(
 
 /// The name of the scheme that brings the key in a header, and the header.
 fn security<'d>(root: &'d Value, check: &mut Check<'d>) -> Result<(String, String)> {
+    let alone = items(&root["security"]).filter(|names| entries(names).count() == 1);
+    let alone: BTreeSet<_> = alone.flat_map(entries).map(|(name, _)| name).collect();
     for (name, scheme) in entries(&root["components"]["securitySchemes"]) {
-        let alone = |alternative: &Value| entries(alternative).map(|(known, _)| known).eq([name]);
-        if !items(&root["security"]).any(alone) {
+        if !alone.contains(name) {
             continue;
         }
         let at = format!("/components/securitySchemes/{}", escape(name));
-        let scheme = check.value("scheme", scheme, &at)?;
+        let scheme = check.all("scheme", scheme, &at)?;
         let header = text(&scheme["name"]).to_ascii_lowercase();
         let usable = matches(r"[\w!#$%&'*+.^`|~-]+", &header) && !matches(HEADERS, &header);
         ensure(usable, &format!("{at}/name"), NO_HEADER, &header)?;
@@ -181,8 +135,14 @@ fn security<'d>(root: &'d Value, check: &mut Check<'d>) -> Result<(String, Strin
 }
 
 /// Whether the whole text is so.
-fn matches(pattern: &str, text: &str) -> bool {
-    Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(text))
+fn matches(pattern: &'static str, text: &str) -> bool {
+    thread_local! {
+        static KNOWN: RefCell<BTreeMap<&'static str, Regex>> = RefCell::default();
+    }
+    KNOWN.with_borrow_mut(|known| {
+        let compile = || Regex::new(&format!("^(?:{pattern})$")).expect("it is one");
+        known.entry(pattern).or_insert_with(compile).is_match(text)
+    })
 }
 
 struct Reader<'d> {
@@ -205,7 +165,7 @@ impl<'d> Reader<'d> {
                 continue;
             }
             let at = format!("/paths/{}", escape(path));
-            self.check.value("path", item, &at)?;
+            self.check.all("path", item, &at)?;
             for method in METHODS.into_iter().filter(|name| item[name].is_object()) {
                 let (at, id) = (format!("{at}/{method}"), text(&item[method]["operationId"]));
                 let own = |name: &String| found.iter().all(|other| other.name != *name);
@@ -230,12 +190,12 @@ impl<'d> Reader<'d> {
 
     /// Reads something, and forgets what was found on the way if it is not understood.
     fn whole<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let names: BTreeSet<_> = self.schemas.types.keys().cloned().collect();
-        let seen = self.check.seen.clone();
+        let before = self.schemas.found.len();
         let result = read(self);
         if result.is_err() {
-            self.schemas.types.retain(|name, _| names.contains(name));
-            self.check.seen = seen;
+            for name in self.schemas.found.drain(before..) {
+                self.schemas.types.remove(&name);
+            }
         }
         result
     }
@@ -243,7 +203,7 @@ impl<'d> Reader<'d> {
     fn operation(&mut self, operation: &mut Operation<'d>) -> Result<()> {
         let (at, id, method) = (operation.at.clone(), operation.id, operation.method);
         let node = &operation.item[method];
-        self.check.value("operation", node, &at)?;
+        self.check.all("operation", node, &at)?;
         ensure(
             !["options", "trace"].contains(&method),
             &at,
@@ -258,7 +218,7 @@ impl<'d> Reader<'d> {
         operation.parameters = self.parameters(operation)?;
         if !node["requestBody"].is_null() {
             let at = format!("{at}/requestBody");
-            let body = self.check.value("body", &node["requestBody"], &at)?;
+            let body = self.check.all("body", &node["requestBody"], &at)?;
             operation.body = Some(self.json(body, &format!("{id}-body"), &at)?);
         }
         // Errors are read by the wrapper, whatever is said of them.
@@ -267,7 +227,7 @@ impl<'d> Reader<'d> {
         for (status, response) in successes {
             let at = format!("{at}/responses/{status}");
             ensure(matches(r"2\d\d|2XX", status), &at, UNKNOWN, status)?;
-            let response = self.check.value("response", response, &at)?;
+            let response = self.check.all("response", response, &at)?;
             let has_body = entries(&response["content"]).next().is_some();
             let body = has_body.then(|| self.json(response, &format!("{id}-response"), &at));
             answers.push(body.transpose()?.map(|(_, schema)| schema));
@@ -278,6 +238,7 @@ impl<'d> Reader<'d> {
         operation.answer = need(answers.pop(), &at, NO_SUCCESS, "")?;
         let item_at = at.strip_suffix(&format!("/{method}")).unwrap_or_default();
         let server = self.server(&[(&at, node), (item_at, operation.item), ("", self.root)])?;
+        self.schemas.grow(3, &at)?;
         let known = self.server.get_or_insert(server.clone());
         ensure(*known == server, &at, SERVERS, known)
     }
@@ -289,7 +250,7 @@ impl<'d> Reader<'d> {
             .find(|(_, node)| node["servers"][0].is_object());
         let (at, node) = need(nearest, "", NO_SERVER, "none")?;
         let (at, server) = (format!("{at}/servers/0"), &node["servers"][0]);
-        self.check.value("server", server, &at)?;
+        self.check.all("server", server, &at)?;
         let mut url = text(&server["url"]).to_owned();
         for (name, variable) in entries(&server["variables"]) {
             let (default, values) = (&variable["default"], &variable["enum"]);
@@ -298,8 +259,7 @@ impl<'d> Reader<'d> {
             url = url.replace(&format!("{{{name}}}"), text(default));
         }
         let url = url.trim_end_matches('/');
-        let host = r"([\w-]+\.)*[A-Za-z][\w-]*(:([1-9]\d{0,3}|[1-5]\d{4}))?";
-        let plain = matches(&format!(r"https://{host}(/[\w~-][\w.~-]*)*"), url);
+        let plain = matches(ADDRESS, url);
         ensure(plain && !url.contains("xn--"), &at, NO_SERVER, url)?;
         Ok(url.to_owned())
     }
@@ -324,18 +284,16 @@ impl<'d> Reader<'d> {
                 let name = text(&target["name"]);
                 // Headers of HTTP itself are none, and the key is not the caller's.
                 let lower = name.to_ascii_lowercase();
-                let known = lower == self.key_header
-                    || matches(&format!("authorization|{HEADERS}"), &lower);
+                let ours = lower == self.key_header || lower == "authorization";
+                let known = ours || matches(HEADERS, &lower);
                 if target["in"] != "header" || !known {
                     ensure(target["in"] == "path", &at, NOT_PATH, name)?;
-                    self.check.value("parameter", parameter, &at)?;
+                    self.check.all("parameter", parameter, &at)?;
                     described.insert(name, (at, &target["schema"]));
                 }
             }
         }
-        let segment = r"\{[A-Za-z][\w.-]*\}|[\w~!$&'()+,;=@-][\w.~!$&'()*+,;=:@-]*";
-        let plain = matches(&format!("(/({segment}))+/?"), path);
-        ensure(plain, at, NO_TEMPLATE, path)?;
+        ensure(matches(PATH, path), at, NO_TEMPLATE, path)?;
         let (mut parameters, mut arguments) = (Vec::new(), BTreeSet::from(["body".to_owned()]));
         for segment in path.split('/').filter(|segment| segment.starts_with('{')) {
             let name = segment.trim_matches(['{', '}']);
@@ -368,7 +326,7 @@ impl<'d> Reader<'d> {
             };
             if matches(r"application/([\w.+-]+\+)?json", &essence) {
                 let at = format!("{at}/content/{}", escape(declared));
-                let media = self.check.value("media", media, &at)?;
+                let media = self.check.all("media", media, &at)?;
                 let schema = self.used(&media["schema"], name, &format!("{at}/schema"))?;
                 return Ok((essence, schema));
             }
@@ -379,7 +337,7 @@ impl<'d> Reader<'d> {
     /// A schema that is all of something, and so not null.
     fn used(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         let name = need(names::type_name(name), at, NO_TYPE, name)?;
-        let schema = self.schemas.used(schema, &name, at)?;
+        let schema = self.schemas.all(schema, &name, at)?;
         let target = self.schemas.type_of(&schema);
         let nullable = schema["nullable"] == true || target["nullable"] == true;
         ensure(!nullable, at, ALL_NULL, "")?;
@@ -392,8 +350,10 @@ impl<'d> Reader<'d> {
             let at = format!("/components/schemas/{}", escape(&name));
             let reference = json!({ "$ref": format!("#{at}") });
             let read = self.whole(|reader| {
-                reader.check.component(&at)?;
-                let used = reader.schemas.used(&reference, &own, &at)?;
+                reader
+                    .check
+                    .all("schema", &reader.root["components"]["schemas"][&name], &at)?;
+                let used = reader.schemas.all(&reference, &own, &at)?;
                 if used["$ref"].is_string() && used["$ref"] != *own {
                     reader.schemas.types.insert(own.clone(), used); // another name for it
                 }

@@ -11,12 +11,17 @@ use serde_json::{Value, json};
 use super::{
     check::{escape, is_type, kind},
     failure::{
-        Failure, GUARD, MISSING, NO_FIELD, NO_LIMIT, NO_NUMBER, NO_OBJECT, NO_PATTERN, NO_PROPERTY,
-        NO_SCALARS, NO_TYPE, NO_VARIANT, NOT_ALIKE, NULL, Result, TWO_FIELDS, TWO_TYPES, ensure,
+        ENDLESS, Failure, GUARD, MISSING, NO_FIELD, NO_LIMIT, NO_NUMBER, NO_OBJECT, NO_PATTERN,
+        NO_PROPERTY, NO_SCALARS, NO_TYPE, NO_VARIANT, NOT_ALIKE, NULL, Result, TOO_MUCH,
+        TWO_FIELDS, TWO_TYPES, ensure, need,
     },
     names,
 };
 
+/// The most properties and values of one type, and of all of them; a type itself counts for three,
+/// and so does an operation. More would take too much time and memory.
+const MOST: usize = 1_000;
+const MOST_OF_ALL: usize = 9_000;
 /// What stays as it is.
 const KEPT: [&str; 14] = [
     "format",
@@ -39,8 +44,14 @@ pub struct Schemas<'d> {
     root: &'d Value,
     /// By the names of their types.
     components: BTreeMap<String, &'d Value>,
-    /// Objects, enums and choices, by their names; null while one is being written.
+    /// Objects, enums and choices, by their names; null while one is not written.
     pub types: BTreeMap<String, Value>,
+    /// Their names as they were found, and those that are to be written, with their places.
+    pub found: Vec<String>,
+    left: Vec<(String, &'d Value, String)>,
+    /// The types that are being written.
+    open: BTreeSet<String>,
+    size: usize,
 }
 
 pub fn text(value: &Value) -> &str {
@@ -76,11 +87,15 @@ impl<'d> Schemas<'d> {
             let known = components.insert(ty.clone(), schema);
             ensure(known.is_none(), &at, TWO_TYPES, &ty)?;
         }
-        let types = BTreeMap::new();
+        let (types, found, left, open, size) = Default::default();
         Ok(Self {
             root,
             components,
             types,
+            found,
+            left,
+            open,
+            size,
         })
     }
 
@@ -98,16 +113,27 @@ impl<'d> Schemas<'d> {
             .map_or(schema, |name| &self.types[name])
     }
 
-    /// A schema where it is used; what becomes a type is defined, by this name if it has none.
-    pub fn used(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
+    /// A schema where it is used, with the types that it leads to; if it is to be a type itself,
+    /// it has this name.
+    pub fn all(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
+        self.left.clear();
+        let used = self.used(schema, name, at)?;
+        // One after the other, lest the stack grows.
+        while let Some((own, target, at)) = self.left.pop() {
+            self.component(&own, target, &at)?;
+        }
+        Ok(used)
+    }
+
+    fn used(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         if let Some((own, target, at)) = self.target(schema) {
             if !is_type(target) {
                 return self.used(target, &own, &at);
             }
             if !self.types.contains_key(&own) {
                 self.types.insert(own.clone(), Value::Null);
-                let written = self.written(target, &own, &at)?;
-                self.define(&own, written, &at)?;
+                self.found.push(own.clone());
+                self.left.push((own.clone(), target, at));
             }
             return Ok(json!({ "$ref": own }));
         }
@@ -132,11 +158,27 @@ impl<'d> Schemas<'d> {
                 reference[keyword] = value.clone();
             }
         }
+        self.found.push(name.to_owned());
         self.define(name, written, at)?;
         Ok(reference)
     }
 
+    fn component(&mut self, own: &str, target: &Value, at: &str) -> Result<()> {
+        if !self.types[own].is_null() {
+            return Ok(());
+        }
+        // A property may refer to what it is in, but not be a part of it.
+        let is_new = self.open.insert(own.to_owned());
+        ensure(is_new, at, ENDLESS, own)?;
+        let written = self.written(target, own, at);
+        self.open.remove(own);
+        self.define(own, written?, at)
+    }
+
     fn define(&mut self, name: &str, mut written: Value, at: &str) -> Result<()> {
+        let size = properties(&written).count() + items(&written["enum"]).count();
+        ensure(size <= MOST, at, TOO_MUCH, "its")?;
+        self.grow(size + 3, at)?;
         let mut fields = BTreeSet::from(["extra".to_owned()]);
         if !written["additionalProperties"].is_object() {
             fields.clear();
@@ -160,15 +202,19 @@ impl<'d> Schemas<'d> {
         Ok(())
     }
 
+    /// Makes room for so much more.
+    pub fn grow(&mut self, by: usize, at: &str) -> Result<()> {
+        self.size += by;
+        ensure(self.size <= MOST_OF_ALL, at, TOO_MUCH, "the")
+    }
+
     /// The name of what is referred to, the schema, and its place.
     fn target(&self, schema: &Value) -> Option<(String, &'d Value, String)> {
         let at = schema["$ref"].as_str()?.strip_prefix('#')?;
-        let target = self.root.pointer(at)?;
-        let known =
-            |(name, known): (&String, &&Value)| std::ptr::eq(*known, target).then(|| name.clone());
+        let name = at.rsplit('/').next()?.replace("~1", "/").replace("~0", "~");
         Some((
-            self.components.iter().find_map(known)?,
-            target,
+            names::type_name(&name)?,
+            self.root.pointer(at)?,
             at.to_owned(),
         ))
     }
@@ -244,8 +290,8 @@ impl<'d> Schemas<'d> {
         for (property, schema) in properties(schema) {
             let at = format!("{at}/properties/{}", escape(property));
             ensure(names::value(property).is_some(), &at, NO_FIELD, property)?;
-            let suffix = names::type_name(property).unwrap_or_default();
-            written["properties"][property] = self.used(schema, &format!("{name}{suffix}"), &at)?;
+            let name = names::type_name(&format!("{name}-{property}")).unwrap_or_default();
+            written["properties"][property] = self.used(schema, &name, &at)?;
         }
         let required: BTreeSet<_> = texts(&schema["required"]).collect();
         written["required"] = json!(required);
@@ -320,8 +366,9 @@ impl<'d> Schemas<'d> {
     /// A part of an `allOf`, as the object that it is.
     fn part(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         match self.target(schema) {
-            Some((own, target, _)) if is_type(target) => {
+            Some((own, target, place)) if is_type(target) => {
                 self.used(schema, name, at)?;
+                self.component(&own, target, &place)?;
                 Ok(self.types[&own].clone())
             }
             Some((own, target, at)) => self.part(target, &own, &at),
@@ -378,16 +425,18 @@ pub fn digits(number: &Value) -> Option<String> {
 
 /// The values of an enum with the names of their variants; null is said by `nullable`.
 fn variants(schema: &Value, at: &str) -> Result<Vec<(String, Value)>> {
-    let mut variants: Vec<(String, Value)> = Vec::new();
-    for value in schema["enum"].as_array().into_iter().flatten() {
+    let (mut variants, mut names) = (Vec::new(), BTreeSet::new());
+    for value in items(&schema["enum"]) {
         if value.is_null() {
             ensure(schema["nullable"] == true, at, NULL, "")?;
             continue;
         }
         let name = names::variant(text(value)).filter(|_| value.is_string());
-        let name = name.filter(|name| variants.iter().all(|(known, _)| known != name));
-        let name = name.ok_or_else(|| Failure::at(at, NO_VARIANT, &value.to_string()))?;
-        variants.push((name, value.clone()));
+        let name = name.filter(|name| names.insert(name.clone()));
+        variants.push((
+            need(name, at, NO_VARIANT, &value.to_string())?,
+            value.clone(),
+        ));
     }
     ensure(!variants.is_empty(), at, NO_VARIANT, "")?;
     Ok(variants)

@@ -8,10 +8,10 @@ use progenitor::Generator;
 use quote::{format_ident, quote};
 use serde_json::Value;
 use syn::{Attribute, Field, Fields, Ident, Item, ItemMod, ItemStruct, parse_quote};
-use typify::{TypeDetails, TypeId};
+use typify::{Type, TypeDetails, TypeId, TypeSpace};
 
 use super::{
-    facts::{Facts, Way, parts},
+    facts::{Facts, Way, direct},
     failure::{Failure, Result},
     json_schema, names,
     schema::{properties, texts},
@@ -51,6 +51,8 @@ pub fn complete(items: &mut [Item], generator: &Generator, facts: &Facts) -> Res
             }
         }
     }
+    let space = generator.get_type_space();
+    let account: BTreeMap<_, _> = space.iter_types().map(|ty| (ty.name(), ty)).collect();
     let [mut written, mut enums, mut models] = [(); 3].map(|()| TokenStream::new());
     for (name, schema) in &facts.document.types {
         let (ident, ty) = (format_ident!("{name}"), path(name, facts));
@@ -60,7 +62,7 @@ pub fn complete(items: &mut [Item], generator: &Generator, facts: &Facts) -> Res
             continue;
         }
         if let Some(item) = structs.remove(name) {
-            let members = members(item, schema, generator)?;
+            let members = members(item, schema, account.get(name), space)?;
             attributes(item, schema, &members, facts);
             written.extend([
                 methods(&ty, &members, facts),
@@ -100,11 +102,10 @@ fn path(name: &str, facts: &Facts) -> TokenStream {
 fn members<'d>(
     item: &ItemStruct,
     object: &'d Value,
-    generator: &Generator,
+    account: Option<&Type>,
+    space: &TypeSpace,
 ) -> Result<Vec<Member<'d>>> {
-    let space = generator.get_type_space();
-    let account = space.iter_types().find(|ty| item.ident == ty.name());
-    let Some(TypeDetails::Struct(account)) = account.as_ref().map(typify::Type::details) else {
+    let Some(TypeDetails::Struct(account)) = account.map(Type::details) else {
         return Err(changed(format!("`{}` is no struct", item.ident)));
     };
     let ty = |id: &TypeId| space.get_type(id).map_err(|e| changed(e.to_string()));
@@ -272,11 +273,7 @@ fn choice(name: &Ident, schema: &Value, facts: &Facts) -> TokenStream {
 /// `JsonSchema`, from the document's own.
 fn of_schema(name: &str, ty: &TokenStream, facts: &Facts) -> TokenStream {
     let mut used = BTreeSet::new();
-    let mut left = vec![&facts.document.types[name]];
-    while let Some(schema) = left.pop() {
-        left.extend(parts(schema));
-        used.extend(schema["$ref"].as_str());
-    }
+    direct(&facts.document.types[name], &mut used);
     let types = used.into_iter().map(|name| {
         let ty = path(name, facts);
         quote!((#name, _generator.subschema_for::<#ty>()))

@@ -55,7 +55,7 @@ pub(crate) struct Answer {
 #[cfg(feature = "mock")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mock {
-    /// The JSON Schema of the body.
+    /// The JSON Schema of the body, which refers to `generated::SCHEMAS` as `$defs`.
     pub request: &'static str,
     /// Where the properties of the body are in the answer, if they are there.
     pub returned: &'static [(&'static str, &'static str)],

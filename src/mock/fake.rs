@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 use super::{KEY, client};
 use crate::{
     Client, E164, PhoneNumber, PhoneNumberUpdate,
-    generated::{KEY_HEADER, operations},
+    generated::{KEY_HEADER, SCHEMAS, operations},
     operation::Operation,
 };
 
@@ -193,7 +193,9 @@ impl FakeSigmaMind {
     /// If this machine gives it no port or no thread.
     #[must_use]
     pub fn start() -> Self {
-        let schema = serde_json::from_str(OPERATION.mock.request).expect("build.rs wrote JSON");
+        let json = |text| serde_json::from_str::<Value>(text).expect("build.rs wrote JSON");
+        let mut schema = json(OPERATION.mock.request);
+        schema["$defs"] = json(SCHEMAS);
         let schema = jsonschema::draft202012::options()
             .build(&schema)
             .expect("the document's schema is one");
