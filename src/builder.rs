@@ -14,6 +14,7 @@ use crate::{
     error::Error,
     generated::BASE_URL,
     key::Source,
+    request::with_room,
     tls,
     types::Secret,
 };
@@ -316,7 +317,7 @@ impl ClientBuilder {
 
     /// Checks the settings.
     pub(crate) fn account(self) -> Result<Account, Error> {
-        let base_url = self.url()?;
+        let base_url = with_room(self.url()?);
         let headers = self.headers()?;
         let Options {
             timeout, deadline, ..

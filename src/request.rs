@@ -153,10 +153,18 @@ impl Request {
     }
 }
 
+/// The base URL with a fragment as long as most paths are: room that is copied along with it, so
+/// that the copy does not grow when a path is put in.
+pub(crate) fn with_room(mut base_url: Url) -> Url {
+    base_url.set_fragment(Some(&"_".repeat(64)));
+    base_url
+}
+
 /// The base URL with this path after its own, and with its query.
 fn join(base_url: &Url, path: &str) -> Url {
     let (path, query) = split(path);
     let mut url = base_url.clone();
+    url.set_fragment(None);
     match base_path(base_url) {
         "" => url.set_path(path),
         base => url.set_path(&format!("{base}{path}")),
