@@ -176,6 +176,8 @@ impl ClientBuilder {
     ///     .api_key("key")
     ///     .on_attempt(|headers, attempt| {
     ///         headers.insert("x-attempt", HeaderValue::from(attempt.number()));
+    ///         let operation = HeaderValue::from_static(attempt.operation().id());
+    ///         headers.insert("x-operation", operation);
     ///     })
     ///     .build();
     /// assert!(client.is_ok());
@@ -260,6 +262,14 @@ impl ClientBuilder {
 
     /// The bounds of the random wait before a retry: it is between nothing and `first`, doubled
     /// with each retry up to `longest`. Default: 0.5 s and 8 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let (first, longest) = (Duration::from_millis(100), Duration::from_secs(2));
+    /// let client = sigmamind::Client::builder().api_key("key").backoff(first, longest).build();
+    /// # assert!(client.is_ok());
+    /// ```
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.backoff = Backoff { first, longest };
         self
@@ -267,6 +277,18 @@ impl ClientBuilder {
 
     /// The longest `Retry-After` that is waited for; above it, the error is returned at once.
     /// Default: 60 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let patient = Duration::from_secs(300);
+    /// let client = sigmamind::Client::builder()
+    ///     .api_key("key")
+    ///     .max_retry_after(patient)
+    ///     .deadline(2 * patient) // a longer wait would not fit into the default of 90 s
+    ///     .build();
+    /// # assert!(client.is_ok());
+    /// ```
     pub fn max_retry_after(mut self, max_retry_after: Duration) -> Self {
         self.max_retry_after = max_retry_after;
         self
@@ -277,6 +299,12 @@ impl ClientBuilder {
     ///
     /// For who knows the server's limit, or wants to leave room for other users of the key.
     /// [`build`](Self::build) refuses what is not a number above zero.
+    ///
+    /// ```
+    /// // Half of what the account may do; the rest is for the others.
+    /// let client = sigmamind::Client::builder().api_key("key").rate_limit(10.0).build();
+    /// # assert!(client.is_ok());
+    /// ```
     pub fn rate_limit(mut self, per_second: f64) -> Self {
         self.rate_limit = Some(per_second);
         self
@@ -292,6 +320,14 @@ impl ClientBuilder {
     ///
     /// [`Call::header`](crate::Call::header) sets one for a single call, and says which are
     /// refused. The value is hidden in `Debug` and in logs.
+    ///
+    /// ```
+    /// let client = sigmamind::Client::builder()
+    ///     .api_key("key")
+    ///     .header("x-tenant", "blue")
+    ///     .build();
+    /// # assert!(client.is_ok());
+    /// ```
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self

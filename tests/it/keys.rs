@@ -13,7 +13,10 @@ use std::{
 
 use sigmamind::{Client, ClientBuilder, Secret};
 
-use crate::server::{KEY, Request, SUCCESS, Server, Step, call, causes, http, quick};
+use crate::{
+    capture::capture,
+    server::{KEY, Request, SUCCESS, Server, Step, call, causes, http, quick},
+};
 
 /// A server that takes one key at a time, and the one before it for one request more.
 struct Keyed {
@@ -292,22 +295,31 @@ fn an_asked_key_that_is_none_fails_the_call() {
 
 #[test]
 fn neither_the_key_nor_the_one_before_is_shown() {
-    quick(async {
-        let echo = "k-first-1 and k-second-2 are no keys of ours";
-        let server = Server::answering(move |_| Step::answer(401, &[], echo)).await;
-        let path = file("shown", "k-first-1\n");
-        let client = server.client_with(|builder| builder.api_key_file(&path));
-        replace(&path, "k-second-2\n");
-        let error = call(&client).await.unwrap_err();
-        assert_eq!(error.attempts(), 2);
-        assert_eq!(
-            error.message(),
-            Some("[hidden] and [hidden] are no keys of ours")
-        );
-        let texts = format!("{error} {error:?} {:?} {client:?}", causes(&error));
-        assert!(
-            !texts.contains("k-first") && !texts.contains("k-second"),
-            "{texts}"
-        );
+    let logged = capture(|| {
+        quick(async {
+            let echo = "k-first-1 and k-second-2 are no keys of ours";
+            let server = Server::answering(move |_| Step::answer(401, &[], echo)).await;
+            let path = file("shown", "k-first-1\n");
+            let client = server.client_with(|builder| builder.api_key_file(&path));
+            replace(&path, "k-second-2\n");
+            let error = call(&client).await.unwrap_err();
+            assert_eq!(error.attempts(), 2);
+            assert_eq!(
+                error.message(),
+                Some("[hidden] and [hidden] are no keys of ours")
+            );
+            let texts = format!("{error} {error:?} {:?} {client:?}", causes(&error));
+            assert_shows_no_key(&texts);
+        });
     });
+    for source in ["hyper_util::client", "sigmamind::call", "attempt failed"] {
+        assert!(logged.text.contains(source), "nothing of {source}");
+    }
+    assert_shows_no_key(&logged.text);
+}
+
+fn assert_shows_no_key(text: &str) {
+    for key in ["k-first", "k-second"] {
+        assert!(!text.contains(key), "{text} shows {key}");
+    }
 }

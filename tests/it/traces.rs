@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeSet,
     fmt,
     time::{Duration, Instant},
 };
@@ -11,7 +12,10 @@ use opentelemetry::{
     trace::TraceContextExt as _,
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use sigmamind::http::{HeaderMap, HeaderName, HeaderValue};
+use sigmamind::{
+    Batch,
+    http::{HeaderMap, HeaderName, HeaderValue},
+};
 use tracing::{
     Event, Instrument as _, Span, Subscriber,
     field::{Field, Visit},
@@ -180,6 +184,30 @@ fn the_current_span_can_go_on_the_wire() {
             assert_eq!([parts[0], parts[1], parts[3]], ["00", &*trace, "01"]);
             let job = job.context().span().span_context().span_id().to_string();
             assert_ne!(parts[2], job, "it is the call's span, and not its parent");
+        });
+    });
+}
+
+#[test]
+fn the_span_of_a_batch_goes_on_the_wire_too() {
+    capture(|| {
+        quick(async {
+            let server = Server::start([]).await;
+            let client = server.client_with(|builder| {
+                builder.on_attempt(|headers, _| inject_current_span(headers))
+            });
+            let job = info_span!("job");
+            let trace = job.context().span().span_context().trace_id().to_string();
+            let mut batch = Batch::new((0..3).map(|_| call(&client)));
+            async { while batch.next().await.is_some() {} }
+                .instrument(job)
+                .await;
+            let requests = server.log().requests;
+            let parents: BTreeSet<_> = requests.iter().map(|r| r.header("traceparent")).collect();
+            assert_eq!(parents.len(), 3, "each is in a span of its own");
+            for parent in parents {
+                assert_eq!(parent.unwrap().split('-').nth(1), Some(&*trace));
+            }
         });
     });
 }
