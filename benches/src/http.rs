@@ -2,7 +2,36 @@
 
 use std::io;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// Serves every connection in a task of its own.
+///
+/// # Errors
+///
+/// What accepting gives; that a client goes away is its right.
+pub async fn accept_all<S: Future<Output = io::Result<()>> + Send + 'static>(
+    listener: TcpListener,
+    mut serve: impl FnMut(TcpStream) -> S,
+) -> io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(serve(stream));
+    }
+}
+
+/// An answer with a body of JSON; every header ends with a line break.
+#[must_use]
+pub fn answer(status: u16, headers: &str, body: &str) -> String {
+    let (length, reason) = (body.len(), if status == 200 { "OK" } else { "No" });
+    format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\n{headers}\
+         content-length: {length}\r\n\r\n{body}"
+    )
+}
 
 /// Reads one request with its body into `buffer`, and returns where the body begins; `None` if
 /// the client has closed the connection instead.

@@ -1,6 +1,7 @@
 //! What the programs of this package share.
 
 pub mod http;
+pub mod limit;
 
 pub const KEY: &str = "a-key-of-the-usual-length-0123456789";
 pub const NUMBER: &str = "+14155552671";

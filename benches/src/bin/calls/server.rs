@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use sigmamind_benches::{ANSWER, http::read_request};
+use sigmamind_benches::{
+    ANSWER,
+    http::{accept_all, answer, read_request},
+};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -52,20 +55,12 @@ pub fn serve(latency: Duration) -> io::Result<()> {
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
-        loop {
-            let (stream, _) = listener.accept().await?;
-            tokio::spawn(answer(stream, latency));
-        }
+        accept_all(listener, |stream| answer_all(stream, latency)).await
     })
 }
 
-async fn answer(mut stream: TcpStream, latency: Duration) -> io::Result<()> {
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: 0123456789abcdef\r\n\
-         content-length: {}\r\n\r\n{ANSWER}",
-        ANSWER.len()
-    );
-    stream.set_nodelay(true)?;
+async fn answer_all(mut stream: TcpStream, latency: Duration) -> io::Result<()> {
+    let answer = answer(200, "x-request-id: 0123456789abcdef\r\n", ANSWER);
     let mut buffer = Vec::with_capacity(4096);
     while read_request(&mut stream, &mut buffer).await?.is_some() {
         if !latency.is_zero() {

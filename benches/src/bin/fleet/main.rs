@@ -20,9 +20,9 @@ use std::{
 
 use contenders::{CONTENDERS, Contender, Failure};
 use futures_util::{StreamExt, stream};
-use server::{Hint, Limit, Seen, Server};
+use server::{Hint, Seen, Server};
 use sigmamind::{Call, Client, E164, PhoneNumberUpdate};
-use sigmamind_benches::{KEY, NUMBER, UPDATE};
+use sigmamind_benches::{KEY, NUMBER, UPDATE, limit::Limit};
 use tokio::process::Command;
 
 const CALLS: usize = 300;
