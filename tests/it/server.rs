@@ -258,7 +258,8 @@ impl Script {
                 Then::Keep => {}
                 Then::Close => return Ok(Ended::Here),
                 Then::Reset => {
-                    stream.set_zero_linger()?;
+                    #[allow(deprecated, reason = "the other name came with tokio 1.50")]
+                    stream.set_linger(Some(Duration::ZERO))?;
                     return Ok(Ended::Here);
                 }
                 Then::Hang => {

@@ -1,6 +1,10 @@
 //! The server that speaks HTTP/1.
 
-use std::{io, sync::Arc, sync::atomic::Ordering::SeqCst};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 use fastrand::Rng;
 use sigmamind_benches::http::{answer, read_request};
@@ -59,7 +63,10 @@ async fn fail(fault: Fault, body: &str, stream: &mut TcpStream, rng: &mut Rng) -
     let some = |text: &str, rng: &mut Rng| text[..rng.usize(1..text.len())].to_owned();
     let head = good.len() - body.len();
     match fault {
-        Fault::Reset => stream.set_zero_linger()?,
+        Fault::Reset => {
+            #[allow(deprecated, reason = "the other name came with tokio 1.50")]
+            stream.set_linger(Some(Duration::ZERO))?;
+        }
         Fault::CloseInHead => {
             let part = some(&good[..head], rng);
             stream.write_all(part.as_bytes()).await?;
