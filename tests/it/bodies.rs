@@ -1,13 +1,12 @@
 //! Answers that are unusual, unreadable or gigantic.
 
-use std::{env, error::Error as _, fs, io::Write};
+use std::{error::Error as _, fs, io::Write};
 
 use flate2::{Compress, Compression, FlushCompress, write::GzEncoder};
-use sigmamind::Client;
 
 use crate::{
     child,
-    server::{KEY, SUCCESS, Server, Step, call, error_of, head, http, quick},
+    server::{SUCCESS, Server, Step, call, error_of, head, http, quick},
 };
 
 pub const MIB: usize = 1 << 20;
@@ -211,8 +210,7 @@ fn a_success_in_pieces_takes_no_more_than_four_times_its_size() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let steps = [Step::answer(200, &[], SUCCESS), in_pieces()];
     let server = runtime.block_on(Server::start(steps));
-    let environment = [("SERVER_UNDER_TEST", &*server.url())];
-    child::run("bodies::reader_of_pieces", &environment);
+    child::run_against("bodies::reader_of_pieces", &server.url(), &[]);
     assert_eq!(server.requests(), 2);
 }
 
@@ -220,14 +218,13 @@ fn a_success_in_pieces_takes_no_more_than_four_times_its_size() {
 #[test]
 #[ignore = "a_success_in_pieces_takes_no_more_than_four_times_its_size runs it in a process of its own"]
 fn reader_of_pieces() {
-    let url = env::var("SERVER_UNDER_TEST").expect("the address of a server");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let client = Client::builder().api_key(KEY).base_url(url);
-        let client = client.max_retries(0).build().unwrap();
+    assert_reads_a_mebibyte();
+}
+
+/// The second answer, with at most four times its size.
+pub fn assert_reads_a_mebibyte() {
+    child::block_on(async {
+        let client = child::client().max_retries(0).build().unwrap();
         call(&client).await.unwrap();
         let idle = peak();
         let phone = call(&client).await.unwrap();
@@ -248,8 +245,7 @@ fn gigantic_bodies_are_not_read_into_memory() {
             .chain(gigantic),
     ));
     // What this process uses has other reasons as well.
-    let environment = [("SERVER_UNDER_TEST", &*server.url())];
-    child::run("bodies::reader_of_gigantic_bodies", &environment);
+    child::run_against("bodies::reader_of_gigantic_bodies", &server.url(), &[]);
     assert_eq!(server.requests(), 10);
 }
 
@@ -257,15 +253,8 @@ fn gigantic_bodies_are_not_read_into_memory() {
 #[test]
 #[ignore = "gigantic_bodies_are_not_read_into_memory runs it in a process of its own"]
 fn reader_of_gigantic_bodies() {
-    let url = env::var("SERVER_UNDER_TEST").expect("the address of a server");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let client = Client::builder()
-            .api_key(KEY)
-            .base_url(url)
+    child::block_on(async {
+        let client = child::client()
             .http_client(http().gzip(true).build().unwrap())
             .max_retries(0)
             .build()

@@ -1,12 +1,11 @@
 //! What the features do to a program, by small programs beside the crate.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
-use crate::nested::{CRATE, root, write};
+use crate::nested::{CRATE, cargo, root, write, write_program};
 
 /// A program with these dependencies.
 struct Program {
@@ -18,40 +17,13 @@ impl Program {
     /// `sigmamind` is what is written after its path.
     fn new(name: &'static str, sigmamind: &str, others: &str, source: &str) -> Self {
         let folder = root().join(name);
-        let manifest = format!(
-            r#"[package]
-name = "{name}"
-edition = "2024"
-
-[workspace]
-
-[dependencies]
-sigmamind = {{ path = "{CRATE}", {sigmamind} }}
-{others}
-
-[profile.dev]
-debug = false
-"#
-        );
-        write(&folder.join("Cargo.toml"), &manifest);
-        write(&folder.join("src/main.rs"), source);
-        fs::copy(
-            Path::new(CRATE).join("Cargo.lock"),
-            folder.join("Cargo.lock"),
-        )
-        .unwrap();
+        let dependencies = format!("sigmamind = {{ path = \"{CRATE}\", {sigmamind} }}\n{others}");
+        write_program(&folder, &dependencies, source);
         Self { name, folder }
     }
 
     fn cargo(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO"))
-            .args(arguments)
-            .args(["--offline", "--quiet"])
-            .current_dir(&self.folder)
-            .env("CARGO_TARGET_DIR", root().join("target"))
-            .env("CARGO_INCREMENTAL", "0")
-            .output()
-            .unwrap()
+        cargo(&self.folder, arguments).output().unwrap()
     }
 
     /// Builds it, and runs it to a success on a machine with these certificates alone.

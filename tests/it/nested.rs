@@ -67,31 +67,17 @@ impl Program {
 
     pub fn on(krate: &Path, name: &str, document: &str, source: &str) -> Self {
         let folder = root().join(name);
-        let manifest = format!(
-            r#"[package]
-name = "{name}"
-edition = "2024"
-
-[workspace]
-
-[dependencies]
-serde_json = "1"
+        let dependencies = format!(
+            r#"serde_json = "1"
 sigmamind = {{ path = "{}", default-features = false, features = ["rustls", "schemars"] }}
-tokio = {{ version = "1", features = ["rt"] }}
-
-[profile.dev]
-debug = false
-"#,
+tokio = {{ version = "1", features = ["rt"] }}"#,
             krate.display()
         );
-        write(&folder.join("Cargo.toml"), &manifest);
-        write(&folder.join("src/main.rs"), source);
+        write_program(&folder, &dependencies, source);
         write(
             &folder.join("src/program.rs"),
             include_str!("regenerate/program.rs"),
         );
-        let lock = fs::read_to_string(Path::new(CRATE).join("Cargo.lock")).unwrap();
-        fs::write(folder.join("Cargo.lock"), lock).unwrap();
         let file = folder.join("openapi.yaml");
         write(&file, document);
         Self {
@@ -101,12 +87,7 @@ debug = false
     }
 
     pub fn cargo(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO"))
-            .args(arguments)
-            .args(["--offline", "--quiet"])
-            .current_dir(&self.folder)
-            .env("CARGO_TARGET_DIR", root().join("target"))
-            .env("CARGO_INCREMENTAL", "0")
+        cargo(&self.folder, arguments)
             .env("SIGMAMIND_OPENAPI", &self.document)
             .output()
             .unwrap()
@@ -153,4 +134,38 @@ pub fn write(file: &Path, text: &str) {
     }
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(file, text).unwrap();
+}
+
+/// A package that is named as its folder, with the versions of this workspace.
+pub fn write_program(folder: &Path, dependencies: &str, source: &str) {
+    let name = folder.file_name().unwrap().display();
+    let manifest = format!(
+        r#"[package]
+name = "{name}"
+edition = "2024"
+
+[workspace]
+
+[dependencies]
+{dependencies}
+
+[profile.dev]
+debug = false
+"#
+    );
+    write(&folder.join("Cargo.toml"), &manifest);
+    write(&folder.join("src/main.rs"), source);
+    let lock = Path::new(CRATE).join("Cargo.lock");
+    fs::copy(lock, folder.join("Cargo.lock")).unwrap();
+}
+
+pub fn cargo(folder: &Path, arguments: &[&str]) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(arguments)
+        .args(["--offline", "--quiet"])
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", root().join("target"))
+        .env("CARGO_INCREMENTAL", "0");
+    cargo
 }

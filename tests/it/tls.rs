@@ -1,6 +1,13 @@
 //! https: where it is needed, and what it needs.
 
-use std::{env, fs, future::poll_fn, mem, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    future::poll_fn,
+    mem,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use sigmamind::{Client, http::Response, mock::FakeSigmaMind};
 use tokio::net::TcpListener;
@@ -12,13 +19,10 @@ use tokio_rustls::{
 use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use crate::{
-    bodies::{MIB, json, peak},
+    bodies::{MIB, assert_reads_a_mebibyte, json},
     child, http2,
     server::{KEY, Server, call, quick},
 };
-
-/// How the tests in a process of their own are told where the server is.
-const URL: &str = "SERVER_UNDER_TEST";
 
 /// A file with a certificate that is its own authority, and who can speak for it.
 fn certificate(name: &str) -> (PathBuf, TlsAcceptor) {
@@ -34,14 +38,26 @@ fn certificate(name: &str) -> (PathBuf, TlsAcceptor) {
     (file, TlsAcceptor::from(Arc::new(config)))
 }
 
+/// A socket of this machine, and its URL for https.
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, format!("https://localhost:{port}"))
+}
+
+/// Runs a test in a process of its own, which trusts this certificate alone.
+fn run_over_tls(test: &str, url: &str, certificate: &Path) {
+    let environment = [
+        ("SSL_CERT_FILE", certificate.to_str().unwrap()),
+        ("SSL_CERT_DIR", "/nonexistent"),
+    ];
+    child::run_against(test, url, &environment);
+}
+
 /// Starts a server of HTTP/2 and TLS, each of whose connections answers so many requests and then
 /// is silent. Returns its URL.
 async fn silent_after(requests: usize, acceptor: TlsAcceptor) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!(
-        "https://localhost:{}",
-        listener.local_addr().unwrap().port()
-    );
+    let (listener, url) = listen().await;
     tokio::spawn(async move {
         let mut silent = Vec::new();
         while let Ok((stream, _)) = listener.accept().await {
@@ -58,25 +74,14 @@ fn a_silent_connection_is_found() {
     let (file, acceptor) = certificate("silent");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let url = runtime.block_on(silent_after(1, acceptor));
-    let file = file.to_str().unwrap();
-    let environment = [
-        (URL, &*url),
-        ("SSL_CERT_FILE", file),
-        ("SSL_CERT_DIR", "/nonexistent"),
-    ];
-    child::run("tls::caller_over_silent_connections", &environment);
+    run_over_tls("tls::caller_over_silent_connections", &url, &file);
 }
 
 #[test]
 #[ignore = "a_silent_connection_is_found runs it in a process of its own"]
 fn caller_over_silent_connections() {
     quick(async {
-        let url = env::var(URL).unwrap();
-        let client = Client::builder()
-            .api_key(KEY)
-            .base_url(url)
-            .build()
-            .unwrap();
+        let client = child::client().build().unwrap();
         assert_eq!(call(&client).await.unwrap().attempts(), 1);
         // The second attempt is on a new connection.
         assert_eq!(call(&client).await.unwrap().attempts(), 2);
@@ -133,21 +138,11 @@ fn a_success_in_pieces_takes_no_more_than_four_times_its_size() {
     // Much smaller ones are refused by h2 itself, if they come faster than they are read.
     for size in [64, 9000] {
         let (file, acceptor) = certificate("pieces");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!(
-            "https://localhost:{}",
-            listener.local_addr().unwrap().port()
-        );
+        let (listener, url) = runtime.block_on(listen());
         // Where another test has turned the most detailed log on, it would take all the time.
         let quiet = NoSubscriber::default();
         runtime.spawn(in_pieces(listener, acceptor, size).with_subscriber(quiet));
-        let file = file.to_str().unwrap();
-        let environment = [
-            (URL, &*url),
-            ("SSL_CERT_FILE", file),
-            ("SSL_CERT_DIR", "/nonexistent"),
-        ];
-        child::run("tls::reader_of_pieces", &environment);
+        run_over_tls("tls::reader_of_pieces", &url, &file);
     }
 }
 
@@ -155,21 +150,7 @@ fn a_success_in_pieces_takes_no_more_than_four_times_its_size() {
 #[test]
 #[ignore = "a_success_in_pieces_takes_no_more_than_four_times_its_size runs it in a process of its own"]
 fn reader_of_pieces() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let url = env::var(URL).unwrap();
-        let client = Client::builder().api_key(KEY).base_url(url);
-        let client = client.max_retries(0).build().unwrap();
-        call(&client).await.unwrap();
-        let idle = peak();
-        let outcome = call(&client).await;
-        let growth = peak() - idle;
-        assert_eq!(outcome.unwrap().body().len(), MIB);
-        assert!(growth <= 4 * MIB as u64, "it took {growth} bytes");
-    });
+    assert_reads_a_mebibyte();
 }
 
 const NO_CERTIFICATES: [(&str, &str); 2] = [
@@ -218,25 +199,14 @@ fn a_certificate_that_is_not_trusted_is_named() {
     let (file, _) = certificate("ours");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let url = runtime.block_on(silent_after(1, acceptor));
-    let file = file.to_str().unwrap();
-    let environment = [
-        (URL, &*url),
-        ("SSL_CERT_FILE", file),
-        ("SSL_CERT_DIR", "/nonexistent"),
-    ];
-    child::run("tls::caller_of_a_stranger", &environment);
+    run_over_tls("tls::caller_of_a_stranger", &url, &file);
 }
 
 #[test]
 #[ignore = "a_certificate_that_is_not_trusted_is_named runs it in a process of its own"]
 fn caller_of_a_stranger() {
     quick(async {
-        let url = env::var(URL).unwrap();
-        let client = Client::builder()
-            .api_key(KEY)
-            .base_url(url)
-            .build()
-            .unwrap();
+        let client = child::client().build().unwrap();
         let error = call(&client).max_retries(0).await.unwrap_err();
         assert!(error.is_connect() && !error.may_have_been_applied());
         assert_eq!(
