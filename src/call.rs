@@ -445,7 +445,11 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         exchange: &Exchange,
     ) -> Result<T, Error> {
         if exchange.redirected {
-            return Err(Error::new(Kind::Redirected));
+            let error = Error::new(Kind::Redirected);
+            return Err(match ended {
+                Ok(Err(Stopped::Broken(source))) => error.because_of(source),
+                _ => error,
+            });
         }
         let timed_out = |limit| Error::new(Kind::Timeout(Some(limit)));
         // A body that breaks off or never ends does not hide the status.

@@ -392,7 +392,7 @@ impl fmt::Display for Error {
                 write!(f, "; {}", self.advice())?;
             }
             Kind::Redirected => f.write_str(
-                "the HTTP client followed a redirect, and the answer is another server's; give it \
+                "the HTTP client followed a redirect to elsewhere; give it \
                  `redirect(Policy::none())` and correct the base URL",
             )?,
             Kind::Decode(problem) => {

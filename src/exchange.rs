@@ -33,7 +33,7 @@ pub(crate) struct Exchange {
     pub status: Option<StatusCode>,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// Another URL has answered: the HTTP client has followed a redirect.
+    /// The HTTP client has followed a redirect: another URL has answered, or cannot be reached.
     pub redirected: bool,
 }
 
@@ -73,6 +73,9 @@ impl Exchange {
     ) -> Result<(), Stopped> {
         let mut response = answer.await.map_err(|error| {
             self.untouched = is_untouched(&error);
+            // What has left once does not fail to begin.
+            let again = self.sent.has_begun() && (error.is_builder() || error.is_connect());
+            self.redirected = again || error.is_redirect();
             Stopped::Broken(error)
         })?;
         self.redirected = !is_asked(response.url());
@@ -153,6 +156,10 @@ impl Sent {
     /// Whether it may leave.
     fn begin(&self) -> bool {
         self.settle(Self::BEGUN) != Self::ENDED
+    }
+
+    fn has_begun(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == Self::BEGUN
     }
 
     /// Whether it had begun to leave.
