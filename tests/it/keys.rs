@@ -114,6 +114,24 @@ fn the_key_of_a_file_is_its_line() {
             call(&builder.build().unwrap()).await.unwrap();
             assert_eq!(keyed.sent(), ["k-1"], "{name}");
         }
+        let longest = file("longest", &"x".repeat(16 << 10));
+        assert!(Client::builder().api_key_file(longest).build().is_ok());
+    });
+}
+
+#[test]
+fn a_new_key_in_the_file_is_taken_before_the_old_one_is_refused() {
+    quick(async {
+        let server = Server::start([]).await;
+        let path = file("early", "k-1\n");
+        let client = server.client_with(|builder| builder.api_key_file(&path));
+        call(&client).await.unwrap();
+        replace(&path, "k-2\n");
+        std::thread::sleep(Duration::from_millis(1_050)); // the file is looked at again
+        call(&client).await.unwrap();
+        let log = server.log();
+        let keys: Vec<_> = log.requests.iter().map(|r| r.header("x-api-key")).collect();
+        assert_eq!(keys, [Some("k-1"), Some("k-2")]);
     });
 }
 
