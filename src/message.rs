@@ -380,6 +380,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_is_blanked_as_it_is_written() {
+        check(
+            &hidden(&[], &["12.34", "id12345678"]),
+            &[
+                ("at 12.34 or 1234", "at [hidden] or 1234"),
+                ("id12345678, 12345678", "[hidden], 12345678"),
+            ],
+        );
+    }
+
+    #[test]
     fn short_texts_leave_words_alone() {
         let hidden = hidden(&["a", "q9", ""], &["the", "trunk"]);
         check(
