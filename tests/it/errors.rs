@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use sigmamind::{Client, Error, PhoneNumberUpdate, reqwest::StatusCode};
+use sigmamind::{Client, Error, PhoneNumberUpdate, http::Method, reqwest::StatusCode};
 
 use crate::server::{KEY, NUMBER, Server, Step, call, error_of, http, quick};
 
@@ -325,6 +325,10 @@ fn what_the_http_client_refuses_to_send_is_no_attempt() {
             error.to_string(),
             "the HTTP client cannot be set up; check its TLS backend and proxy settings"
         );
+        // One without a body counts as sent, but for this.
+        let call = client.request(Method::DELETE, "/v1/agents/7", None);
+        let error = call.await.unwrap_err();
+        assert!(error.is_invalid_input() && !error.may_have_been_applied());
         assert_eq!(server.log().connections, 0);
     });
 }

@@ -88,7 +88,7 @@ mod fake {
     #[test]
     fn debug_tells_where_it_is() {
         let fake = fake();
-        assert!(format!("{fake:?}").contains(&fake.url()));
+        assert!(format!("{fake:?}").contains(fake.url()));
     }
 
     #[tokio::test]
