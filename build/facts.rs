@@ -455,7 +455,6 @@ fn limits(schema: &Value, way: Way) -> Vec<TokenStream> {
 
 /// `"maxLength": 3` → `Limit::MaxLength(3)`.
 fn limit(keyword: &str, value: &Value) -> Option<TokenStream> {
-    const COUNTS: [&str; 3] = ["Length", "Items", "Properties"];
     let bound = match keyword {
         "uniqueItems" => return Some(quote!(Limit::UniqueItems)),
         "enum" if value[0].is_string() => {
@@ -478,8 +477,8 @@ fn limit(keyword: &str, value: &Value) -> Option<TokenStream> {
         "multipleOf" | "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
             decimal(value)
         }
-        _ if COUNTS.iter().any(|what| keyword.ends_with(what)) => value.as_u64()?.to_token_stream(),
-        _ => return None,
+        // Of the others, those that are counts alone have a whole number.
+        _ => value.as_u64()?.to_token_stream(),
     };
     let name = format_ident!("{}{}", keyword[..1].to_uppercase(), &keyword[1..]);
     Some(quote!(Limit::#name(#bound)))

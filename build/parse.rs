@@ -78,6 +78,11 @@ impl<'de> Visitor<'de> for Tree<'_> {
         Ok((Value::Null, Vec::new()))
     }
 
+    // So YAML tells of a text with nothing in it.
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok((Value::Null, Vec::new()))
+    }
+
     fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
         Ok((value.into(), Vec::new()))
     }

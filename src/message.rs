@@ -64,7 +64,7 @@ impl Hidden {
         for spelling in [text, &quoted, &self::quoted(&quoted), &encoded] {
             let spelling: Vec<_> = cleaned(spelling).0.into_iter().map(folded).collect();
             let hidden = (spelling, place);
-            if !hidden.0.is_empty() && !self.texts.contains(&hidden) {
+            if !self.texts.contains(&hidden) {
                 self.texts.push(hidden);
             }
         }
@@ -372,7 +372,20 @@ mod tests {
                     "+14155552672, 5552671, 2671, 1415",
                     "+14155552672, 5552671, 2671, 1415",
                 ),
+                ("415-555.-/.2671", "[hidden]"),
+                ("415-555.-/.-2671", "415-555.-/.-2671"),
                 ("at most 14155552 of 671", "at most 14155552 of 671"),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_blanked_as_it_is_written() {
+        check(
+            &hidden(&[], &["12.34", "id12345678"]),
+            &[
+                ("at 12.34 or 1234", "at [hidden] or 1234"),
+                ("id12345678, 12345678", "[hidden], 12345678"),
             ],
         );
     }
@@ -418,6 +431,7 @@ mod tests {
             ("user trunk", "user [hidden]"),
             ("user xtrunk", "user xtrunk"),
             ("number +1 415-5", "number +[hidden]"),
+            ("number (415) 5", "number [hidden]"),
             ("no such agent", "no such agent"),
         ];
         for (text, shown) in cases {

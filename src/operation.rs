@@ -300,7 +300,6 @@ impl Shape {
                 Limit::OneOf(values) if !values.contains(&text) => {
                     format!("is not one of {}", values.join(", "))
                 }
-                Limit::Pattern(_) | Limit::OneOf(_) => return Ok(()),
                 _ => return limit.check_number(text, at),
             };
             Err(format!("{at} {refusal}"))
@@ -381,7 +380,8 @@ impl Decimal {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
-        let scale = i32::try_from(fraction.len()).ok()? - exponent.parse::<i32>().ok()?;
+        let scale = i32::try_from(fraction.len()).ok()?;
+        let scale = scale.checked_sub(exponent.parse().ok()?)?;
         Some(match u32::try_from(scale) {
             Ok(scale) => Self(digits, scale),
             Err(_) => Self(digits.checked_mul(power(scale.unsigned_abs())?)?, 0),
@@ -659,6 +659,14 @@ mod tests {
                     ..Shape::UNKNOWN
                 },
             ),
+            (
+                "list",
+                &Shape {
+                    limits: &[Limit::MaxItems(2)],
+                    limited: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
             ("inner", &SHAPE),
         ],
         others: Some(&Shape {
@@ -698,6 +706,7 @@ mod tests {
                     "uniqueItems": true,
                     "items": { "$ref": "#/properties/word" },
                 },
+                "list": { "maxItems": 2 },
                 "inner": { "$ref": "#" },
             },
             "additionalProperties": { "anyOf": [{ "not": { "type": "string" } }, { "enum": ["a", "b"] }] },
@@ -735,6 +744,10 @@ mod tests {
                 json!({ "number": -1e300 }),
                 "`number` must be at least -1.5",
             ),
+            (
+                json!({ "number": 1e-7 }),
+                "`number` must be a multiple of 0.25",
+            ),
             (json!({ "listed": 2 }), "`listed` is not one of 1, 2.5"),
             (json!({ "listed": 1.0 }), "`listed` must be more than 1"),
             (json!({ "listed": 2.5 }), "`listed` must be at most 2"),
@@ -755,6 +768,10 @@ mod tests {
                 "`items.*` has 1 characters and needs at least 2",
             ),
             (
+                json!({ "list": [1, 2, 3] }),
+                "`list` has 3 items and may have at most 2",
+            ),
+            (
                 json!({ "inner": { "inner": { "word": "a" } } }),
                 "`inner.inner.word` has 1 characters and needs at least 2",
             ),
@@ -771,6 +788,41 @@ mod tests {
         let checked = OPERATION.check(PATH, Some(deep.as_bytes()));
         let refusal = "the body cannot be checked: recursion limit exceeded at line 1 column 1144";
         assert_eq!(checked, Err(refusal.to_owned()));
+    }
+
+    #[test]
+    fn a_limit_below_is_checked_where_the_body_only_must_not_be_empty() {
+        static ONE: &[Limit] = &[Limit::MinProperties(1)];
+        static BELOW: [Shape; 2] = [
+            Shape {
+                limits: ONE,
+                properties: &[("word", &WORD)],
+                limited: true,
+                ..Shape::UNKNOWN
+            },
+            Shape {
+                limits: ONE,
+                others: Some(&WORD),
+                limited: true,
+                ..Shape::UNKNOWN
+            },
+        ];
+        for (shape, place) in BELOW.iter().zip(["word", "*"]) {
+            let refusal = format!("`{place}` has 1 characters and needs at least 2");
+            assert_eq!(shape.check_body(br#"{"word":"a"}"#), Err(refusal));
+        }
+    }
+
+    #[test]
+    fn a_decimal_is_shown_as_it_is_written() {
+        for (decimal, shown) in [
+            (Decimal(0, 1), "0.0"),
+            (Decimal(-5, 2), "-0.05"),
+            (Decimal(125, 1), "12.5"),
+            (Decimal(-3, 0), "-3"),
+        ] {
+            assert_eq!(decimal.to_string(), shown);
+        }
     }
 
     #[test]
@@ -796,6 +848,7 @@ mod tests {
         assert_eq!(check("/v1/words/%C3%B6/1/"), Err(refusal.to_owned()));
         let refusal = "`number` must be a multiple of 0.25";
         assert_eq!(check("/v1/words/ab/1.1/"), Err(refusal.to_owned()));
+        assert_eq!(check("/v1/words/ab/1e-2147483648/"), Ok(()));
         let values: Vec<_> = OPERATION.path_values("/v1/words/%2B1%20a/1/").collect();
         assert_eq!(values, ["+1 a", "1"]);
     }
@@ -834,7 +887,7 @@ mod tests {
             any::<bool>().prop_map(Value::from),
         ];
         let name = prop_oneof![
-            "word", "secret", "number", "listed", "items", "inner", "[a-c]"
+            "word", "secret", "number", "listed", "items", "list", "inner", "[a-c]"
         ];
         leaf.prop_recursive(4, 24, 4, move |inner| {
             prop_oneof![

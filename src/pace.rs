@@ -388,6 +388,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_newcomer_does_not_go_before_who_waits() {
+        let pace = Pace::new(Some(1.0));
+        at_once(pace.turn(PATIENCE)).unwrap();
+        let mut first = pin!(pace.turn(PATIENCE));
+        assert!(poll(first.as_mut()).is_pending());
+        tokio::time::advance(SECOND).await;
+        let mut newcomer = pin!(pace.turn(PATIENCE));
+        assert!(poll(newcomer.as_mut()).is_pending());
+        assert!(poll(first.as_mut()).is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_granted_before_the_first_refusal_is_told_to_the_rule() {
+        let pace = Pace::new(None);
+        for _ in 0..400 {
+            let turn = at_once(pace.turn(PATIENCE)).unwrap();
+            pace.granted(turn);
+            tokio::time::advance(SECOND / 10).await;
+        }
+        let turn = at_once(pace.turn(PATIENCE)).unwrap();
+        pace.refused(turn, Some(SECOND));
+        pace.turn(PATIENCE).await.unwrap();
+        let spacing = pace.line().rule.spacing();
+        let expected = SECOND / 20..SECOND / 5; // 10 a second were granted
+        assert!(expected.contains(&spacing), "{spacing:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_goes_away_holds_up_nobody() {
         let pace = refused(SECOND);
         let mut first = Box::pin(pace.turn(PATIENCE));
@@ -423,7 +451,12 @@ mod tests {
             ..PATIENCE
         };
         assert_eq!(at_once(pace.turn(patience)).err(), Some(hold));
-        pace.turn(within(12 * SECOND)).await.expect("it fits");
+        let longest = hold;
+        let patience = Patience {
+            longest,
+            ..PATIENCE
+        };
+        pace.turn(patience).await.expect("it fits");
     }
 
     #[tokio::test(start_paused = true)]

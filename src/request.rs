@@ -260,3 +260,17 @@ impl fmt::Debug for Describe {
         f.debug_struct("Describe").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use progenitor_client::Error;
+
+    #[test]
+    fn why_there_is_no_request_is_said_without_its_url() {
+        let error = reqwest::Client::new().get("/no-url").build().unwrap_err();
+        let reason = super::reason(&Error::CommunicationError(error));
+        assert_eq!(reason, "relative URL without a base");
+        let reason = super::reason(&Error::Custom(String::new()));
+        assert_eq!(reason, "the generated operation refuses it");
+    }
+}

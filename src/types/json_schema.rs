@@ -24,3 +24,17 @@ fn refer(schema: &mut Value, types: &[(&str, Schema)]) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemars::json_schema;
+
+    #[test]
+    fn a_reference_becomes_the_schema_of_the_type() {
+        let known = [("Known", json_schema!({ "type": "string" }))];
+        let text = r##"{ "oneOf": [{ "$ref": "#/$defs/Known" }, { "$ref": "#/$defs/Other" }] }"##;
+        let expected =
+            json_schema!({ "oneOf": [{ "type": "string" }, { "$ref": "#/$defs/Other" }] });
+        assert_eq!(super::json_schema(text, &known), expected);
+    }
+}

@@ -67,3 +67,16 @@ where
 {
     T::deserialize(deserializer).map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn null_is_no_absence() {
+        assert_eq!(present(json!(null)).unwrap(), Some(Nullable::<u8>::Null));
+        assert_eq!(present(json!(7)).unwrap(), Some(Nullable::Value(7)));
+    }
+}

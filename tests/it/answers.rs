@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::{Server, Step, call, causes, error_of, quick};
+use crate::server::{KEY, Server, Step, call, causes, error_of, quick};
 
 #[test]
 fn the_body_is_kept_as_it_came() {
@@ -12,6 +12,7 @@ fn the_body_is_kept_as_it_came() {
         let phone = call(&server.client()).await.unwrap();
         assert_eq!(phone.friendly_name.as_deref(), Some("F"));
         assert_eq!(phone.body(), body.as_bytes());
+        assert_eq!(phone.headers()["content-length"], *body.len().to_string());
     });
 }
 
@@ -98,5 +99,22 @@ fn a_number_may_be_written_in_other_ways() {
             let answer = call(&server.client()).await;
             assert!(answer.is_ok(), "{body}: {}", answer.unwrap_err());
         }
+    });
+}
+
+#[test]
+fn debug_tells_what_is_no_secret() {
+    quick(async {
+        let server =
+            Server::start([Step::answer(200, &[], "{}"), Step::answer(200, &[], "")]).await;
+        let client = server.client();
+        let text = format!("{client:?}");
+        assert!(text.contains("host: \"127.0.0.1\""), "{text}");
+        assert!(!text.contains(KEY), "{text}");
+        let text = format!("{:?}", call(&client).await.unwrap());
+        assert!(text.contains("status: 200, attempts: 1"), "{text}");
+        let error = call(&client).await.unwrap_err();
+        let reason = "EOF while parsing a value at line 1 column 0";
+        assert_eq!(format!("{:?}", causes(&error)), format!("[{reason}]"));
     });
 }

@@ -8,6 +8,7 @@ use std::{
     panic::AssertUnwindSafe,
     pin::pin,
     rc::Rc,
+    sync::Mutex,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -120,6 +121,29 @@ fn a_few_are_under_way_at_first_and_more_as_none_is_refused() {
         assert_eq!(under_way(0, |batch| batch.at_once(2)).await, 2);
         assert_eq!(under_way(40, |batch| batch.at_once(16)).await, 16);
         assert_eq!(under_way(3, |batch| batch.at_once(0)).await, 1);
+    });
+}
+
+#[test]
+fn no_more_are_under_way_after_calls_that_needed_a_retry() {
+    quick(async {
+        let failed = Mutex::new(BTreeSet::new());
+        let server = server(move |index| match index {
+            0..8 => failed
+                .lock()
+                .unwrap()
+                .insert(index)
+                .then(|| Step::status(500)),
+            _ => Some(Step::silent()),
+        })
+        .await;
+        let mut batch = Batch::new(calls(&server.client(), 100));
+        for _ in 0..8 {
+            assert_eq!(batch.next().await.unwrap().1.unwrap().attempts(), 2);
+        }
+        let next = tokio::time::timeout(Duration::from_secs(5), batch.next());
+        assert!(next.await.is_err(), "one of those was answered");
+        assert_eq!(server.requests(), 8 * 2 + 4);
     });
 }
 

@@ -255,6 +255,142 @@ fn schemas_become_types() {
 }
 
 #[test]
+fn what_is_no_mapping_or_says_a_thing_twice_is_refused() {
+    let many = format!("a: &a [{}]\nb: [{}]", "1,".repeat(1_000), "*a,".repeat(300));
+    for (text, expected) in [
+        ("", "it is empty"),
+        ("[]", "it is not a mapping"),
+        ("a: 1\na: 2", "duplicate entry with key \"a\""),
+        ("a: !b c", "expected a value as JSON has them"),
+        (&many, "there are more than 300000 values"),
+    ] {
+        let refusal = build(text).err().unwrap();
+        assert!(refusal.starts_with("parse the document: "), "{refusal}");
+        assert!(refusal.contains(expected), "{refusal}");
+    }
+}
+
+/// An enum of so many values, as far as the document needs it.
+fn listed(count: usize) -> Value {
+    let values: Vec<_> = (0..count).map(|index| format!("v{index}")).collect();
+    json!({ "type": "string", "enum": values })
+}
+
+#[test]
+fn a_type_may_have_a_thousand_properties_or_values_and_a_document_nine_thousand() {
+    let object = |count: usize| {
+        let properties = (0..count).map(|index| (format!("p{index}"), json!({})));
+        json!({ "type": "object", "properties": properties.collect::<Value>() })
+    };
+    let several = |count: usize| {
+        let lists = (0..count).map(|index| (format!("list{index}"), listed(1_000)));
+        json!({ "type": "object", "properties": lists.collect::<Value>() })
+    };
+    for schema in [listed(1_000), object(1_000), several(3)] {
+        assert!(build(&with(&schema).to_string()).is_ok());
+    }
+    for (schema, much) in [
+        (listed(1_001), "its"),
+        (object(1_001), "its"),
+        (several(9), "the"),
+    ] {
+        let refusal = build(&with(&schema).to_string()).err().unwrap();
+        assert!(refusal.starts_with(much), "{refusal}");
+    }
+}
+
+#[test]
+fn a_schema_may_be_sixty_deep() {
+    let list = |items: Value| json!({ "type": "array", "items": items });
+    // 20 references, each to a list of the next, and then a list of lists.
+    let deep = |last: usize| {
+        let name = |index: usize| format!("#/components/schemas/Deep{index}");
+        let mut document = with(&json!({ "$ref": name(0) }));
+        for index in 0..20 {
+            let next = list(json!({ "$ref": name(index + 1) }));
+            put(&mut document, &name(index)[1..], next);
+        }
+        let end = (0..last).fold(json!({ "type": "string" }), |inner, _| list(inner));
+        put(&mut document, &name(20)[1..], end);
+        build(&document.to_string())
+    };
+    assert!(deep(17).is_ok());
+    let refusal = deep(18).err().unwrap();
+    assert!(refusal.starts_with("it is nested too deep"), "{refusal}");
+}
+
+#[test]
+fn an_answer_that_the_method_does_not_have_is_named_by_its_type() {
+    for (schema, name) in [
+        (json!({ "type": "string" }), "str"),
+        (json!({ "type": "string", "format": "e164" }), "E164"),
+        (json!({ "type": "string", "format": "password" }), "Secret"),
+        (json!({ "type": "integer" }), "i64"),
+        (json!({ "type": "integer", "format": "int32" }), "i32"),
+        (json!({ "type": "number" }), "f64"),
+        (json!({ "type": "number", "format": "float" }), "f32"),
+        (json!({ "type": "boolean" }), "bool"),
+        (json!({ "type": "array", "items": {} }), "Vec"),
+        (json!({ "type": "object" }), "BTreeMap"),
+        (json!({}), "Value"),
+    ] {
+        let mut document = document();
+        let content = "/paths/~1v1~1phone-number~1{phoneNumber}/patch/responses/200/content";
+        let at = format!("{content}/application~1json/schema");
+        put(&mut document, &at, schema);
+        let repeats = "/components/schemas/PhoneNumber/properties/sipPhoneNumber/x-repeats";
+        put(&mut document, repeats, Value::Null);
+        let refusal = build(&document.to_string()).err().unwrap();
+        let start = format!("`updatePhoneNumber` is (E164, PhoneNumberUpdate) -> {name}, and ");
+        assert!(refusal.starts_with(&start), "{refusal}");
+    }
+}
+
+#[test]
+fn a_document_may_have_a_mebibyte() {
+    let text = include_str!("../../openapi.yaml").to_owned() + "#";
+    let padded = |length: usize| text.clone() + &"-".repeat(length - text.len());
+    assert!(build(&padded(1 << 20)).is_ok());
+    let refusal = build(&padded((1 << 20) + 1)).err().unwrap();
+    let expected = "it has 1048577 bytes, and 1048576 are read at most";
+    assert!(refusal.contains(expected), "{refusal}");
+}
+
+/// All but the generator's own client, which is the same for each document.
+#[test]
+fn what_is_written_of_everything_is_as_it_was() {
+    let text = include_str!("../fixtures/everything.yaml");
+    let code = build(text).unwrap().code;
+    let close: String = code.split_whitespace().collect();
+    let urls = close.matches("leturl=self.inner.url(").count();
+    assert_eq!(urls, text.matches("operationId").count());
+    let mut file = syn::parse_file(&code).unwrap();
+    file.items.retain(|item| match item {
+        syn::Item::Mod(item) => !["prelude", "builder"].iter().any(|name| item.ident == name),
+        syn::Item::Impl(item) => {
+            let ty = &item.self_ty;
+            !quote::quote!(#ty).to_string().contains("Client")
+        }
+        syn::Item::Const(item) => item.ident != "_",
+        _ => false,
+    });
+    let written = prettyplease::unparse(&file);
+    let known = include_str!("../fixtures/everything.rs");
+    let came = Path::new(env!("CARGO_TARGET_TMPDIR")).join("everything.rs");
+    fs::write(&came, &written).unwrap();
+    let now = written.lines().map(Some).chain([None]);
+    let differs = now
+        .zip(known.lines().map(Some).chain([None]))
+        .find(|(now, then)| now != then);
+    assert_eq!(
+        differs,
+        None,
+        "compare tests/fixtures/everything.rs with {}",
+        came.display()
+    );
+}
+
+#[test]
 fn fields_stand_in_the_order_of_the_document() {
     let text = include_str!("../../openapi.yaml");
     let code = build(text).unwrap().code;

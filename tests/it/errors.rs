@@ -2,9 +2,9 @@
 
 use std::error::Error as _;
 
-use sigmamind::{Client, Error, PhoneNumberUpdate, reqwest::StatusCode};
+use sigmamind::{Client, Error, PhoneNumberUpdate, http::Method, reqwest::StatusCode};
 
-use crate::server::{KEY, NUMBER, Server, Step, call, error_of, quick};
+use crate::server::{KEY, NUMBER, Server, Step, call, error_of, http, quick};
 
 /// Bodies, and the message in each.
 const SHAPES: [(&[u8], Option<&str>); 22] = [
@@ -308,6 +308,27 @@ fn an_empty_update_is_refused_before_anything_is_sent() {
             error.to_string(),
             "invalid input: the body has 0 properties and needs at least 1"
         );
+        assert_eq!(server.log().connections, 0);
+    });
+}
+
+#[test]
+fn what_the_http_client_refuses_to_send_is_no_attempt() {
+    quick(async {
+        let server = Server::start([]).await;
+        let http = http().https_only(true).build().unwrap();
+        let client = server.client_with(|builder| builder.http_client(http));
+        let error = call(&client).await.unwrap_err();
+        assert!(error.is_invalid_input() && !error.may_have_been_applied());
+        assert_eq!(error.attempts(), 0);
+        assert_eq!(
+            error.to_string(),
+            "the HTTP client cannot be set up; check its TLS backend and proxy settings"
+        );
+        // One without a body counts as sent, but for this.
+        let call = client.request(Method::DELETE, "/v1/agents/7", None);
+        let error = call.await.unwrap_err();
+        assert!(error.is_invalid_input() && !error.may_have_been_applied());
         assert_eq!(server.log().connections, 0);
     });
 }

@@ -227,6 +227,14 @@ fn no_connection_is_tried_again_and_changes_nothing() {
             Some(std::io::ErrorKind::ConnectionRefused),
             "{causes:?}"
         );
+        // One without a body counts as sent, but for this.
+        let client = refused().await;
+        let delete = client.request(sigmamind::http::Method::DELETE, "/v1/agents/7", None);
+        let error = delete.max_retries(0).await.unwrap_err();
+        assert!(
+            error.is_connect() && !error.may_have_been_applied(),
+            "{error}"
+        );
     });
 }
 

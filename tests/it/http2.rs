@@ -429,6 +429,21 @@ fn a_farewell_shows_no_secret() {
     });
 }
 
+#[test]
+fn the_end_of_a_stream_is_not_that_of_the_connection() {
+    quick(async {
+        let error = error_of(async |mut server, stream| {
+            server.reset(stream, INTERNAL_ERROR).await?;
+            server.go_on().await
+        });
+        let error = error.await;
+        assert!(
+            causes(&error)[0].is::<sigmamind::reqwest::Error>(),
+            "{error:?}"
+        );
+    });
+}
+
 /// A call over HTTP/2, for who looks at what is logged of it.
 pub async fn call_once() {
     let url = server(async |mut connection| connection.go_on().await).await;

@@ -117,6 +117,24 @@ fn the_key_of_a_file_is_its_line() {
             call(&builder.build().unwrap()).await.unwrap();
             assert_eq!(keyed.sent(), ["k-1"], "{name}");
         }
+        let longest = file("longest", &"x".repeat(16 << 10));
+        assert!(Client::builder().api_key_file(longest).build().is_ok());
+    });
+}
+
+#[test]
+fn a_new_key_in_the_file_is_taken_before_the_old_one_is_refused() {
+    quick(async {
+        let server = Server::start([]).await;
+        let path = file("early", "k-1\n");
+        let client = server.client_with(|builder| builder.api_key_file(&path));
+        call(&client).await.unwrap();
+        replace(&path, "k-2\n");
+        std::thread::sleep(Duration::from_millis(1_050)); // the file is looked at again
+        call(&client).await.unwrap();
+        let log = server.log();
+        let keys: Vec<_> = log.requests.iter().map(|r| r.header("x-api-key")).collect();
+        assert_eq!(keys, [Some("k-1"), Some("k-2")]);
     });
 }
 
@@ -165,6 +183,27 @@ fn a_new_key_in_the_file_is_taken_after_a_401() {
         let phone = call(&client).await.unwrap();
         assert_eq!(phone.attempts(), 2);
         assert_eq!(keyed.sent(), ["k-1", "k-1", "k-2"]);
+    });
+}
+
+#[test]
+fn of_the_keys_before_only_the_last_good_one_is_tried_again() {
+    quick(async {
+        let keyed = Keyed::start("k-1").await;
+        let path = file("good", "k-1\n");
+        let client = keyed.builder().api_key_file(&path).build().unwrap();
+        call(&client).await.unwrap();
+        for key in ["k-2", "k-2", "k-3"] {
+            if key == "k-3" {
+                replace(&path, "k-2\n");
+                call(&client).await.unwrap();
+                keyed.turn_to(key);
+            }
+            keyed.turn_to(key); // twice, with no grace for the one before
+        }
+        let error = call(&client).await.unwrap_err();
+        assert!(error.is_auth() && error.attempts() == 1, "{error}");
+        assert_eq!(keyed.sent(), ["k-1", "k-1", "k-2", "k-2"]);
     });
 }
 

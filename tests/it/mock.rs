@@ -85,6 +85,12 @@ mod fake {
         assert_eq!(fake.get(&number()), Some(expected));
     }
 
+    #[test]
+    fn debug_tells_where_it_is() {
+        let fake = fake();
+        assert!(format!("{fake:?}").contains(fake.url()));
+    }
+
     #[tokio::test]
     async fn an_update_is_kept_for_the_next() {
         let fake = fake();
@@ -451,6 +457,12 @@ mod expectations {
         assert!(fits(when, "+14155552671", &named("a")).await);
         assert!(!fits(when, "+14155552672", &named("a")).await);
         assert!(!fits(when, "+141555526711", &named("a")).await);
+    }
+
+    #[test]
+    fn debug_tells_where_it_is() {
+        let server = MockSigmaMind::start();
+        assert!(format!("{server:?}").contains(&server.url()));
     }
 
     #[tokio::test]

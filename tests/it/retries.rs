@@ -88,15 +88,17 @@ fn a_wait_is_not_shorter_than_the_server_asks() {
     ];
     quick(async {
         for headers in cases {
-            let server = Server::start([Step::answer(429, headers, "")]).await;
-            let start = Instant::now();
-            let phone = call(&server.client()).await.unwrap();
-            assert_eq!(phone.attempts(), 2, "{headers:?}");
-            let waited = start.elapsed(); // of the test's clock, not the wall's
-            assert!(
-                waited >= Duration::from_secs(2),
-                "{headers:?}, but {waited:?} were waited"
-            );
+            for status in [429, 500] {
+                let server = Server::start([Step::answer(status, headers, "")]).await;
+                let start = Instant::now();
+                let phone = call(&server.client()).await.unwrap();
+                assert_eq!(phone.attempts(), 2, "{headers:?}");
+                let waited = start.elapsed(); // of the test's clock, not the wall's
+                assert!(
+                    waited >= Duration::from_secs(2),
+                    "{status} with {headers:?}, but {waited:?} were waited"
+                );
+            }
         }
     });
 }

@@ -199,6 +199,33 @@ fn a_secret_is_blanked_before_a_message_is_cut() {
 }
 
 #[test]
+fn a_secret_is_blanked_where_the_body_breaks_off_or_is_cut() {
+    quick(async {
+        let (half, _) = KEY.split_at(KEY.len() / 2);
+        let broken = Step::send(
+            [
+                head(400, &[("content-length", "999")]),
+                format!("key {half}").into(),
+            ]
+            .concat(),
+        );
+        // What is kept, 64 KiB, ends within the key.
+        let room = " ".repeat((64 << 10) - "key".len() - half.len());
+        let long = Step::answer(400, &[], format!("key{room}{KEY}"));
+        let whole = Step::answer(400, &[], format!("key {half}"));
+        for (step, said) in [
+            (broken.close(), "key [hidden]"),
+            (long, "key [hidden]"),
+            (whole, &format!("key {half}")),
+        ] {
+            let server = Server::start([step]).await;
+            let error = call(&server.client()).await.unwrap_err();
+            assert_eq!(error.message(), Some(said));
+        }
+    });
+}
+
+#[test]
 fn a_secret_within_another_does_not_save_the_rest() {
     quick(async {
         let password = format!("my-{KEY}-pass");

@@ -1,7 +1,10 @@
 //! The types that schemas become, and the traits that users rely on.
 
 use serde_json::json;
-use sigmamind::{Client, E164, Error, InvalidE164, Nullable, PhoneNumberUpdate, Secret};
+use sigmamind::{
+    Client, E164, Error, InvalidE164, Nullable, PhoneNumberUpdate, ReportedNumber, Secret,
+    operations,
+};
 
 #[test]
 fn e164_is_accepted_or_refused_with_the_reason() {
@@ -47,7 +50,9 @@ fn a_secret_is_hidden_and_serializes_into_the_request() {
     let update = PhoneNumberUpdate::default().trunk_password("P@ssw0rd123");
     let secret: &Secret = update.trunk_password.as_ref().unwrap();
     assert_eq!(secret.expose(), "P@ssw0rd123");
-    assert!(!format!("{update:?} {secret:?}").contains("P@ss"));
+    assert!(!format!("{update:?}").contains("P@ss"));
+    assert_eq!(format!("{secret:?}"), "[hidden]");
+    assert_ne!(*secret, Secret::from("another"));
     assert_eq!(
         serde_json::to_value(&update).unwrap(),
         json!({ "trunkPassword": "P@ssw0rd123" })
@@ -66,6 +71,36 @@ fn nullable_is_null_or_a_value() {
             value
         );
     }
+}
+
+#[test]
+fn numbers_show_themselves_as_texts_do() {
+    let number: E164 = "+14155552671".parse().unwrap();
+    assert_eq!(number.as_ref(), "+14155552671");
+    assert_eq!(format!("{number:?}"), "\"+14155552671\"");
+    let reported = [ReportedNumber::from(&number), ReportedNumber::Integer(7)];
+    assert_eq!(format!("{reported:?}"), "[\"+14155552671\", 7]");
+    let error = serde_json::from_str::<ReportedNumber>("true").unwrap_err();
+    let refusal = "invalid type: boolean `true`, expected a phone number at line 1 column 4";
+    assert_eq!(error.to_string(), refusal);
+}
+
+#[test]
+fn schemas_of_numbers_and_secrets_say_what_they_are() {
+    let number = schemars::schema_for!(E164).to_value();
+    let number = jsonschema::validator_for(&number).unwrap();
+    assert!(number.is_valid(&json!("+14155552671")) && !number.is_valid(&json!("14155552671")));
+    let secret = schemars::schema_for!(Secret).to_value();
+    assert_eq!(
+        (&secret["type"], &secret["format"]),
+        (&json!("string"), &json!("password"))
+    );
+}
+
+#[test]
+fn an_operation_names_its_parameters() {
+    let operation = &operations::UPDATE_PHONE_NUMBER;
+    assert!(operation.parameters().eq(["phoneNumber"]));
 }
 
 #[test]

@@ -134,3 +134,15 @@ fn nothing_of_it_is_shown() {
     let template = |span: &crate::capture::Fields| span.contains_key("url.template");
     assert!(!logged.spans.iter().any(template), "{:?}", logged.spans);
 }
+
+#[test]
+fn what_is_sent_is_blanked_however_short_it_is() {
+    quick(async {
+        let server = Server::start([Step::answer(400, &[], "k7, q9 or z8")]).await;
+        let body = json!({ "pin": "k7", "pins": ["q9", { "more": "z8" }] });
+        let client = server.client();
+        let call = client.request(Method::POST, "/v1/agents", Some(body));
+        let error = call.await.unwrap_err();
+        assert_eq!(error.message(), Some("[hidden], [hidden] or [hidden]"));
+    });
+}
