@@ -369,7 +369,9 @@ impl Throttle {
         let granted = f64::from(self.granted);
         let measure = (granted / span).min(self.rate);
         let weight = granted / (granted + 5.0);
-        self.base = (self.rate + (measure - self.rate) * weight).max(LEAST);
+        // Of few granted little is learned.
+        let known = if self.measured { self.base } else { self.rate };
+        self.base = (known + (measure - known) * weight).max(LEAST);
         self.measured = true;
         self.used = 0.0;
         self.rate = self.grown();

@@ -411,8 +411,8 @@ fn a_limit_that_drops_and_comes_back_is_followed() {
 
 #[test]
 fn windows_are_made_use_of() {
-    bounds(&window(20, 1.0, 0.3), Hint::Seconds, 1.6, [0.1, 0.22]);
-    bounds(&window(20, 1.0, 0.3), Hint::Millis, 1.27, [0.1, 0.22]);
+    bounds(&window(20, 1.0, 0.3), Hint::Seconds, 1.65, [0.1, 0.22]);
+    bounds(&window(20, 1.0, 0.3), Hint::Millis, 1.3, [0.1, 0.22]);
     for hint in HINTS {
         bounds(&window(100, 10.0, 3.0), hint, 1.37, [0.12, 0.24]);
     }
