@@ -8,10 +8,11 @@
 //! - The requests after it are evenly spaced. The first rate is a guess: what was granted lately,
 //!   over the time that it took, wait included. It doubles every 0.6 s up to the next refusal. From
 //!   then on there is a measure: what was granted between two refusals.
-//! - After a refusal the rate is a little below the measure for a second, and then grows with the
-//!   cube of the time, as TCP's does. It grows with the root of the measure, so that processes
-//!   with one key come to equal shares. Only time that was used counts: whoever sends less than
-//!   the rate allows learns nothing about the limit.
+//! - After a refusal the rate is a quarter below the measure, and then grows with the cube of the
+//!   time, as TCP's does. It is back at the measure after a time that grows with the root of the
+//!   measure. So, of the processes with one key, those that get less grow sooner and those that get
+//!   more are refused more often, until their shares are equal. Only time that was used counts:
+//!   whoever sends less than the rate allows learns nothing about the limit.
 //! - A refusal of a request that left before the last refusal was known is no news.
 //! - When for half a minute nobody was refused or had to wait, all go at once again.
 
@@ -25,8 +26,9 @@ const LATE: Duration = Duration::from_millis(1);
 const ALONE: Duration = Duration::from_secs(1);
 /// The first guess is by what was granted in so long a time, and in as long before.
 pub(super) const RECENT: Duration = Duration::from_secs(10);
-/// The least rates, in requests a second: of the first guess, and of all.
-const LEAST_GUESS: f64 = 1.0;
+/// The least rates, in requests a second: of the first guess, and of all. Whoever comes when others
+/// use up the limit is granted next to nothing at first, and must not take that for its share.
+const LEAST_GUESS: f64 = 8.0;
 const LEAST: f64 = 0.1;
 
 /// What one request was let go by.
@@ -325,9 +327,7 @@ impl Throttle {
         }
         let spacing = spacing(self.rate);
         let since = now.saturating_sub(self.last.max(opened));
-        let used = since.min(spacing).as_secs_f64();
-        // A rate of a few a minute does not grow by the second.
-        self.used += if self.measured { used.min(0.2) } else { used };
+        self.used += since.min(spacing).as_secs_f64();
         let slot = self.next.max(now.saturating_sub(spacing));
         self.next = slot.saturating_add(spacing);
         self.last = now;
@@ -347,8 +347,9 @@ impl Throttle {
 
     fn grown(&self) -> f64 {
         let rate = if self.measured {
-            let over = (self.used - 1.0).max(0.0);
-            0.95 * self.base + 0.27 * self.base.sqrt() * over.powi(3)
+            // A rate of a few a minute does not grow by the second, but by the request.
+            let back = (0.45 * self.base.sqrt()).max(5.0 / self.base);
+            self.base * (0.75 + 0.25 * (self.used / back).powi(3))
         } else {
             self.base * (1.2 * self.used).exp()
         };
@@ -368,7 +369,9 @@ impl Throttle {
         let granted = f64::from(self.granted);
         let measure = (granted / span).min(self.rate);
         let weight = granted / (granted + 5.0);
-        self.base = (self.rate + (measure - self.rate) * weight).max(LEAST);
+        // Of few granted little is learned.
+        let known = if self.measured { self.base } else { self.rate };
+        self.base = (known + (measure - known) * weight).max(LEAST);
         self.measured = true;
         self.used = 0.0;
         self.rate = self.grown();

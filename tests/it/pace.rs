@@ -186,7 +186,7 @@ fn an_operator_sees_when_the_pace_starts_and_ends() {
         events,
         [
             ("the rate is limited: requests wait", Some("2s"), None),
-            ("requests leave one by one", None, Some("1.0")),
+            ("requests leave one by one", None, Some("8.0")),
             ("the rate is not limited any more", None, None),
         ]
     );
