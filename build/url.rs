@@ -9,7 +9,7 @@ use super::failure::{Failure, Result};
 /// Each call then puts its path on the base URL, which is parsed once, instead of parsing all of it.
 pub fn join(items: &mut [Item], operations: usize) -> Result<()> {
     let functions = items.iter_mut().filter_map(|item| match item {
-        Item::Impl(item) if item.trait_.is_none() => Some(&mut item.items),
+        Item::Impl(item) => Some(&mut item.items),
         _ => None,
     });
     let mut found = 0;
