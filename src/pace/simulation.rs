@@ -575,6 +575,24 @@ fn without_a_hint_each_refusal_in_a_row_doubles_the_wait() {
         now += rule.hold(now);
     }
     assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 6400, 6400]);
+
+    let mut rule = Rule::new(None);
+    let turn = rule.ask(SECOND).0.unwrap();
+    rule.refused(SECOND, turn, None, 0.5);
+    assert_eq!(rule.hold(SECOND).as_millis(), 300);
+}
+
+#[test]
+fn a_server_out_of_order_is_left_alone_for_the_longest_that_it_has_asked_for() {
+    let mut rule = Rule::new(None);
+    let turn = rule.ask(SECOND).0.unwrap();
+    let mut held = |asked| rule.held(2 * SECOND, turn, asked, 0.0);
+    let news = |first, wait| Some(News::Held { first, wait });
+    assert_eq!(held(2 * SECOND), news(true, 2 * SECOND));
+    assert_eq!(held(SECOND), None);
+    assert_eq!(held(2 * SECOND), None);
+    assert_eq!(held(3 * SECOND), news(false, 3 * SECOND));
+    assert_eq!(rule.hold(2 * SECOND), 3 * SECOND);
 }
 
 #[test]
@@ -583,9 +601,12 @@ fn the_first_after_a_hold_goes_alone() {
     for _ in 0..20 {
         rule.recent(SECOND, 1);
     }
-    let turn = rule.ask(SECOND).0.unwrap();
+    let [before, turn] = [0, 1].map(|_| rule.ask(SECOND).0.unwrap());
     rule.refused(SECOND, turn, Some(SECOND), 0.0);
     let first = rule.ask(2 * SECOND).0.unwrap();
+    assert_eq!(rule.ask(2 * SECOND).0.unwrap_err(), 3 * SECOND);
+    // What left before tells nothing about it.
+    assert!(!rule.granted(2 * SECOND, before));
     assert_eq!(rule.ask(2 * SECOND).0.unwrap_err(), 3 * SECOND);
     // Ten a second were granted.
     assert!(rule.granted(2 * SECOND, first));
@@ -627,6 +648,16 @@ fn the_first_guess_is_by_what_was_granted_of_late() {
     rule.refused(now, turn, Some(2 * SECOND), 0.0);
     let (_, news) = rule.ask(now + 2 * SECOND);
     let (first, rate) = (true, 15.0);
+    assert_eq!(news, Some(News::Open { first, rate }));
+
+    // What was told late was granted in the ten seconds before.
+    let mut rule = Rule::new(None);
+    rule.recent(SECOND, 200);
+    rule.recent(12 * SECOND, 101);
+    let turn = rule.ask(12 * SECOND).0.unwrap();
+    rule.refused(12 * SECOND, turn, Some(2 * SECOND), 0.0);
+    let (_, news) = rule.ask(14 * SECOND);
+    let rate = 301.0 / 14.0;
     assert_eq!(news, Some(News::Open { first, rate }));
 }
 
