@@ -358,8 +358,8 @@ impl fmt::Display for Error {
             }
             Kind::Held => write!(
                 f,
-                "the server limits the rate and nothing may be sent yet; wait {:?} before the \
-                 next call",
+                "nothing may be sent yet, because the rate is limited; wait {:?} before the next \
+                 call",
                 met.retry_after.unwrap_or_default()
             )?,
             Kind::Connect if self.names_a_certificate() => f.write_str(

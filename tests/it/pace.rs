@@ -124,7 +124,7 @@ fn a_wait_that_does_not_fit_is_an_error_of_a_call_that_sent_nothing() {
         assert_eq!(
             error.to_string(),
             format!(
-                "the server limits the rate and nothing may be sent yet; wait {wait:?} before the \
+                "nothing may be sent yet, because the rate is limited; wait {wait:?} before the \
                  next call"
             )
         );
