@@ -94,21 +94,23 @@ impl<T> Call<T> {
         ) -> Result<ResponseValue<T>, progenitor_client::Error>,
     ) -> Self {
         let shared = &account.shared;
-        let request = Request::describe(&shared.base_url, &shared.http, describe);
-        Self {
-            request: request.and_then(|mut request| {
-                operation.check(&request.path, request.body.as_deref())?;
-                if operation.content_type != "application/json" && request.body.is_some() {
-                    let declared = HeaderValue::from_static(operation.content_type);
-                    request.headers.insert(CONTENT_TYPE, declared);
-                }
-                Ok(request)
-            }),
+        let mut call = Self {
+            request: Request::describe(&shared.base_url, &shared.http, describe),
             operation,
-            options: account.shared.options,
+            options: shared.options,
             account,
             answer: PhantomData,
+        };
+        if let Ok(request) = &mut call.request {
+            if operation.content_type != "application/json" && request.body.is_some() {
+                let declared = HeaderValue::from_static(operation.content_type);
+                request.headers.insert(CONTENT_TYPE, declared);
+            }
+            if let Err(refused) = operation.check(&request.path, request.body.as_deref()) {
+                call.request = Err(refused);
+            }
         }
+        call
     }
 
     /// A call that the document does not have.
@@ -291,7 +293,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let until = after(self.options.timeout).min(deadline);
             let ended = {
                 let asked = self.described()?;
-                let is_asked = |url: &Url| asked.is_answered_by(url, &account.shared.base_url);
+                let is_asked = |url: &Url| asked.is_at(url, &account.shared.base_url);
                 let answer = exchange.execute(&account.shared.http, request, body);
                 timeout_at(until, exchange.read(answer, is_asked)).await
             };

@@ -188,7 +188,8 @@ impl Operation {
         values.map(|value| percent_decode_str(value).decode_utf8_lossy())
     }
 
-    fn segments<'p>(&self, path: &'p str) -> Segments<'p> {
+    /// The same, as they stand there, escaped.
+    pub(crate) fn segments<'p>(&self, path: &'p str) -> Segments<'p> {
         Segments {
             template: self.path,
             rest: path,
@@ -207,7 +208,7 @@ impl Operation {
 
 /// The segments of a path that stand where the template has a parameter, as far as the path is
 /// like the template.
-struct Segments<'p> {
+pub(crate) struct Segments<'p> {
     /// What is left of it, and of the path.
     template: &'static str,
     rest: &'p str,

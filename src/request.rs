@@ -83,7 +83,7 @@ impl Request {
             (None, Poll::Ready(Err(error))) => return Err(reason(&error)),
             (None, _) => return Err("the generated operation does not describe its request".into()),
         };
-        this.checked(base_url)
+        this.check(base_url).map(|()| this)
     }
 
     /// A request to a path under the base URL, which the document does not have.
@@ -126,14 +126,14 @@ impl Request {
             headers,
             body: body.map(|body| body.to_string().into()),
         };
-        this.checked(base_url)
+        this.check(base_url).map(|()| this)
     }
 
     /// Refuses a path in which the URL has taken something for a step.
-    fn checked(self, base_url: &Url) -> Result<Self, String> {
-        let known = self.url.as_ref();
-        if known.is_some_and(|url| is_under(base_url, url, &self.path)) {
-            return Ok(self);
+    fn check(&self, base_url: &Url) -> Result<(), String> {
+        let url = self.url.as_ref();
+        if url.is_some_and(|url| self.is_at(url, base_url)) {
+            return Ok(());
         }
         Err("a part of the path is `.`, `..` or has a `\\`, and would lead elsewhere".into())
     }
@@ -144,12 +144,13 @@ impl Request {
         first.unwrap_or_else(|| join(base_url, &self.path))
     }
 
-    /// Whether an answer is this request's, by its URL, and not that of a redirect.
-    pub fn is_answered_by(&self, url: &Url, base_url: &Url) -> bool {
-        url.scheme() == base_url.scheme()
-            && url.host_str() == base_url.host_str()
-            && url.port() == base_url.port()
-            && is_under(base_url, url, &self.path)
+    /// Whether this is the request's URL, and not that of a redirect.
+    pub fn is_at(&self, url: &Url, base_url: &Url) -> bool {
+        let room = base_url.fragment().map_or(0, |room| room.len() + 1);
+        let base = base_url.as_str();
+        let base = &base[..base.len() - room];
+        let base = base.strip_suffix('/').unwrap_or(base);
+        url.as_str().strip_prefix(base) == Some(&self.path)
     }
 }
 
@@ -173,12 +174,6 @@ fn join(base_url: &Url, path: &str) -> Url {
         url.set_query(query);
     }
     url
-}
-
-/// Whether a URL is the base URL with this path after its own, and with its query.
-fn is_under(base_url: &Url, url: &Url, path: &str) -> bool {
-    let (path, query) = split(path);
-    url.path().strip_prefix(base_path(base_url)) == Some(path) && url.query() == query
 }
 
 fn split(path: &str) -> (&str, Option<&str>) {

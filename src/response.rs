@@ -1,7 +1,8 @@
 //! What a successful call returns, and how it is read from the answer.
 
-use std::{borrow::Cow, cell::Cell, fmt, ops::Deref};
+use std::{cell::Cell, fmt, ops::Deref};
 
+use percent_encoding::percent_decode_str;
 use reqwest::{StatusCode, header::HeaderMap};
 use serde::{
     Deserializer,
@@ -131,7 +132,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
     }
     let look = Look {
         answer,
-        asked: &|parameter| operation.path_values(path).nth(parameter),
+        asked: &|parameter| operation.segments(path).nth(parameter),
         unknown: Cell::new(false),
         known: Cell::new(answer.properties.is_empty()),
         repeats: Cell::new(None),
@@ -153,8 +154,8 @@ pub(crate) fn decode<T: DeserializeOwned>(
 /// What is noticed of an object while it is read.
 struct Look<'a> {
     answer: &'a Answer,
-    /// The value of a parameter of the request's path.
-    asked: &'a dyn Fn(usize) -> Option<Cow<'a, str>>,
+    /// The value of a parameter of the request's path, escaped.
+    asked: &'a dyn Fn(usize) -> Option<&'a str>,
     /// Whether it has properties that the document does not name, and such as it does.
     unknown: Cell<bool>,
     known: Cell<bool>,
@@ -178,8 +179,8 @@ impl Look<'_> {
     fn value(&self, about: &Value) {
         let asked = self.repeats.get().and_then(self.asked);
         let differs = asked.is_some_and(|asked| match about {
-            Value::String(about) => differ(&asked, about),
-            Value::Number(about) => differ(&asked, &about.to_string()),
+            Value::String(about) => differ(asked, about),
+            Value::Number(about) => differ(asked, &about.to_string()),
             _ => false,
         });
         self.astray.set(self.astray.get() || differs);
@@ -259,7 +260,8 @@ fn differ(asked: &str, about: &str) -> bool {
     if asked == about {
         return false;
     }
-    match (digits(asked), digits(about)) {
+    let asked = percent_decode_str(asked).decode_utf8_lossy();
+    match (digits(&asked), digits(about)) {
         (Some(asked), Some(about)) => !asked.ends_with(&about) && !about.ends_with(&asked),
         _ => false,
     }
