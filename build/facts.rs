@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     failure::{ANOTHER, Failure, NO_OPERATION, REPEATS, Result, SECRET, ensure},
-    json_schema,
+    json_schema, names,
     read::{Document, Operation},
     schema::{digits, entries, properties, texts},
     wrapper::Method,
@@ -312,14 +312,28 @@ impl<'d> Facts<'d> {
     fn answer(&self, operation: &Operation, answer: &Value) -> TokenStream {
         let target = self.target(answer);
         let is_object = target["type"] == "object";
+        let name = answer["$ref"].as_str().unwrap_or_default();
+        let ty = (!name.is_empty()).then(|| format_ident!("{name}"));
         let repeats = properties(target).filter_map(|(name, schema)| {
             let is_it = |(name, _): &(&str, Value)| schema["x-repeats"] == **name;
             let index = operation.parameters.iter().position(is_it)?;
-            Some(quote!((#name, #index)))
+            let field = format_ident!("{}", names::value(name)?);
+            let read = quote!(|answer| property(answer, |it: &super::types::#ty| &it.#field));
+            Some(quote!((#index, #read)))
         });
+        let names = properties(target).map(|(name, _)| name);
         let open = target["additionalProperties"].is_object();
-        let names = properties(target).filter(|_| !open).map(|(name, _)| name);
-        quote!(Answer { is_object: #is_object, properties: &[#(#names),*], repeats: &[#(#repeats),*] })
+        let whole = open || self.required(target, self.way(name)).next().is_some();
+        let ty = ty
+            .as_ref()
+            .filter(|_| !whole && properties(target).next().is_some());
+        let is_blank = option(ty.map(|ty| quote!(is_blank::<super::types::#ty>)));
+        quote! {
+            Answer {
+                is_object: #is_object, properties: &[#(#names),*],
+                is_blank: #is_blank, repeats: &[#(#repeats),*],
+            }
+        }
     }
 
     /// What the fake server needs.

@@ -3,11 +3,13 @@
 //! build.rs writes an [`Operation`] for each operation of the document, with a [`Shape`] for each
 //! schema as far as sending needs it.
 
-use std::{borrow::Cow, cell::RefCell, cmp::Ordering, collections::BTreeSet, fmt, sync::LazyLock};
+use std::{
+    any::Any, borrow::Cow, cell::RefCell, cmp::Ordering, collections::BTreeSet, fmt, sync::LazyLock,
+};
 
 use percent_encoding::percent_decode_str;
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Value;
@@ -45,10 +47,25 @@ pub struct Operation {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answer {
     pub is_object: bool,
-    /// The documented properties; none if anything may be in it.
+    /// The names of the documented properties.
     pub properties: &'static [&'static str],
-    /// Properties that repeat a value of the path, each with the number of its parameter.
-    pub repeats: &'static [(&'static str, usize)],
+    /// Says that none of them is there. None if one must be, or anything may be in it.
+    pub is_blank: Option<fn(&dyn Any) -> bool>,
+    /// The numbers of the path's parameters that properties repeat, and what reads these.
+    pub repeats: &'static [(usize, fn(&dyn Any) -> Value)],
+}
+
+/// Whether an answer of this type has nothing in it.
+#[allow(dead_code, reason = "a document may have no use for it")]
+pub(crate) fn is_blank<T: Default + PartialEq + 'static>(answer: &dyn Any) -> bool {
+    answer.downcast_ref() == Some(&T::default())
+}
+
+/// A property of an answer of this type.
+#[allow(dead_code, reason = "a document may have no use for it")]
+pub(crate) fn property<T: 'static, P: Serialize>(answer: &dyn Any, of: fn(&T) -> &P) -> Value {
+    let property = answer.downcast_ref().map(of);
+    serde_json::to_value(property).unwrap_or_default()
 }
 
 /// What a server that plays the operation must know besides.
@@ -117,6 +134,7 @@ pub(crate) static UNDOCUMENTED: Operation = Operation {
     answer: Some(Answer {
         is_object: false,
         properties: &[],
+        is_blank: None,
         repeats: &[],
     }),
     #[cfg(feature = "mock")]

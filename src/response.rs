@@ -1,16 +1,13 @@
 //! What a successful call returns, and how it is read from the answer.
 
-use std::{cell::Cell, fmt, ops::Deref};
+use std::{collections::BTreeMap, fmt, ops::Deref};
 
 use percent_encoding::percent_decode_str;
 use reqwest::{StatusCode, header::HeaderMap};
-use serde::{
-    Deserializer,
-    de::{self, DeserializeOwned, DeserializeSeed, MapAccess, Visitor},
-};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use crate::operation::{Answer, Operation};
+use crate::operation::Operation;
 
 /// A successful answer: the value (to which it derefs) and how it came.
 ///
@@ -111,7 +108,7 @@ pub(crate) type Undecoded = (&'static str, Option<serde_json::Error>);
 
 /// Reads the body of a success, which must be about what was asked for: `path` is the path of the
 /// request.
-pub(crate) fn decode<T: DeserializeOwned>(
+pub(crate) fn decode<T: DeserializeOwned + 'static>(
     operation: &Operation,
     path: &str,
     body: &[u8],
@@ -130,127 +127,37 @@ pub(crate) fn decode<T: DeserializeOwned>(
         };
         return serde_json::from_slice(body).map_err(undocumented);
     }
-    let look = Look {
-        answer,
-        asked: &|parameter| operation.segments(path).nth(parameter),
-        unknown: Cell::new(false),
-        known: Cell::new(answer.properties.is_empty()),
-        repeats: Cell::new(None),
-        astray: Cell::new(false),
-    };
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = T::deserialize(Watched(&mut reader, &look))
-        .and_then(|value| reader.end().map(|()| value))
-        .map_err(undocumented)?;
-    if look.astray.get() {
-        return Err(("is about another number than was asked for", None));
+    if !body.trim_ascii_start().starts_with(b"{") {
+        names(body).map_err(undocumented)?;
     }
-    if look.unknown.get() && !look.known.get() {
-        return Err(("has none of the documented properties", None));
+    let value: T = serde_json::from_slice(body).map_err(undocumented)?;
+    for (parameter, property) in answer.repeats {
+        let asked = operation.segments(path).nth(*parameter);
+        if asked.is_some_and(|asked| is_another(asked, &property(&value))) {
+            return Err(("is about another number than was asked for", None));
+        }
+    }
+    if answer.is_blank.is_some_and(|is_blank| is_blank(&value)) {
+        let names = names(body).map_err(undocumented)?;
+        let documented = |name: &String| answer.properties.contains(&name.as_str());
+        if !names.is_empty() && !names.keys().any(documented) {
+            return Err(("has none of the documented properties", None));
+        }
     }
     Ok(value)
 }
 
-/// What is noticed of an object while it is read.
-struct Look<'a> {
-    answer: &'a Answer,
-    /// The value of a parameter of the request's path, escaped.
-    asked: &'a dyn Fn(usize) -> Option<&'a str>,
-    /// Whether it has properties that the document does not name, and such as it does.
-    unknown: Cell<bool>,
-    known: Cell<bool>,
-    /// The parameter that the property at hand repeats.
-    repeats: Cell<Option<usize>>,
-    astray: Cell<bool>,
+/// The names in an object; what is none is refused, such as the list that serde takes for a struct.
+fn names(body: &[u8]) -> serde_json::Result<BTreeMap<String, IgnoredAny>> {
+    serde_json::from_slice(body)
 }
 
-impl Look<'_> {
-    fn name(&self, name: &str) {
-        let mut repeats = self.answer.repeats.iter();
-        let repeats = repeats.find(|(property, _)| *property == name);
-        self.repeats.set(repeats.map(|(_, parameter)| *parameter));
-        if !self.known.get() {
-            let known = self.answer.properties.contains(&name);
-            self.known.set(known);
-            self.unknown.set(!known);
-        }
-    }
-
-    fn value(&self, about: &Value) {
-        let asked = self.repeats.get().and_then(self.asked);
-        let differs = asked.is_some_and(|asked| match about {
-            Value::String(about) => differ(asked, about),
-            Value::Number(about) => differ(asked, &about.to_string()),
-            _ => false,
-        });
-        self.astray.set(self.astray.get() || differs);
-    }
-}
-
-/// A part of serde's machinery that passes everything on, and lets the look see the names of the
-/// outermost object and the values that repeat a parameter.
-struct Watched<'a, W>(W, &'a Look<'a>);
-
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Watched<'_, D> {
-    type Error = D::Error;
-
-    // Also for a struct, which would read a list as well.
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(Watched(visitor, self.1))
-    }
-
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_identifier(Watched(visitor, self.1))
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum ignored_any
-    }
-}
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(Watched(map, self.1))
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<V::Value, E> {
-        self.1.name(name);
-        self.0.visit_str(name)
-    }
-}
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Watched<'_, A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error>
-    where
-        K: DeserializeSeed<'de>,
-    {
-        self.0.next_key_seed(Watched(seed, self.1))
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        if self.1.repeats.get().is_none() {
-            return self.0.next_value_seed(seed);
-        }
-        let value: Value = self.0.next_value()?;
-        self.1.value(&value);
-        seed.deserialize(value).map_err(de::Error::custom)
-    }
-}
-
-impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Watched<'_, K> {
-    type Value = K::Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<K::Value, D::Error> {
-        self.0.deserialize(Watched(name, self.1))
+/// Whether an answer's property is about another number than the request's path.
+fn is_another(asked: &str, about: &Value) -> bool {
+    match about {
+        Value::String(about) => differ(asked, about),
+        Value::Number(about) => differ(asked, &about.to_string()),
+        _ => false,
     }
 }
 

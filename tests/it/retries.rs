@@ -210,8 +210,13 @@ fn a_deadline_is_over_all_attempts_and_waits() {
         let took = start.elapsed(); // of the test's clock, not the wall's
         assert!(error.is_timeout(), "{error}");
         assert!(took < Duration::from_secs(7), "the call took {took:?}");
-        assert!((2..=4).contains(&error.attempts()), "{error}");
-        assert_eq!(server.requests(), error.attempts() as usize);
+        let attempts = error.attempts() as usize;
+        assert!((2..=4).contains(&attempts), "{error}");
+        // The deadline may cut the last one short before it has arrived.
+        assert!(
+            (attempts - 1..=attempts).contains(&server.requests()),
+            "{error}"
+        );
     });
 }
 
