@@ -48,6 +48,11 @@ pub fn need<T>(value: Option<T>, place: &str, text: &str, what: &str) -> Result<
     value.ok_or_else(|| Failure::at(place, text, what))
 }
 
+/// Refuses what was found, if anything was.
+pub fn refuse(found: Option<&str>, place: &str, text: &str) -> Result<()> {
+    ensure(found.is_none(), place, text, found.unwrap_or_default())
+}
+
 /// On one line, and of at most so many characters.
 fn short(text: &str, most: usize) -> String {
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");

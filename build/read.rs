@@ -9,11 +9,11 @@ use regex_lite::Regex;
 use serde_json::{Value, json};
 
 use super::{
-    check::{Check, escape},
+    check::{check, escape, follow},
     failure::{
-        ALL_NULL, Failure, NO_ARGUMENT, NO_HEADER, NO_JSON, NO_KEY, NO_METHOD, NO_SCHEMA,
+        ALL_NULL, ENDLESS, Failure, NO_ARGUMENT, NO_HEADER, NO_JSON, NO_KEY, NO_METHOD, NO_SCHEMA,
         NO_SERVER, NO_SUCCESS, NO_TEMPLATE, NO_TYPE, NOT_IN_PATH, NOT_PATH, OTHER_KEY, Result,
-        SERVERS, TWO_ANSWERS, UNCHECKED, UNEXPECTED, UNKNOWN, VERSION, ensure, need,
+        SERVERS, TWO_ANSWERS, UNCHECKED, UNEXPECTED, UNKNOWN, VERSION, ensure, need, refuse,
     },
     names,
     schema::{Schemas, entries, items, text},
@@ -77,13 +77,11 @@ pub fn read<'d>(
 ) -> Result<Document<'d>> {
     let version = text(&root["openapi"]);
     ensure(version.starts_with("3.0."), "/openapi", VERSION, version)?;
-    let mut check = Check::new(root);
-    check.all("document", root, "")?;
-    let (scheme, key_header) = security(root, &mut check)?;
+    check("document", root, "")?;
+    let (scheme, key_header) = security(root)?;
     let (schemas, server) = (Schemas::new(root)?, None);
     let mut reader = Reader {
         root,
-        check,
         schemas,
         scheme,
         key_header,
@@ -117,7 +115,7 @@ pub fn read<'d>(
 }
 
 /// The name of the scheme that brings the key in a header, and the header.
-fn security<'d>(root: &'d Value, check: &mut Check<'d>) -> Result<(String, String)> {
+fn security(root: &Value) -> Result<(String, String)> {
     let alone = items(&root["security"]).filter(|names| entries(names).count() == 1);
     let alone: BTreeSet<_> = alone.flat_map(entries).map(|(name, _)| name).collect();
     for (name, scheme) in entries(&root["components"]["securitySchemes"]) {
@@ -125,13 +123,28 @@ fn security<'d>(root: &'d Value, check: &mut Check<'d>) -> Result<(String, Strin
             continue;
         }
         let at = format!("/components/securitySchemes/{}", escape(name));
-        let scheme = check.all("scheme", scheme, &at)?;
+        let (scheme, at) = target(root, scheme, at)?;
+        check("scheme", scheme, &at)?;
         let header = text(&scheme["name"]).to_ascii_lowercase();
         let usable = matches(r"[\w!#$%&'*+.^`|~-]+", &header) && !matches(HEADERS, &header);
         ensure(usable, &format!("{at}/name"), NO_HEADER, &header)?;
         return Ok((name.clone(), header));
     }
     Err(Failure::at("", NO_KEY, ""))
+}
+
+/// What a value refers to in the end, and its place; anything else is itself.
+fn target<'d>(
+    root: &'d Value,
+    mut value: &'d Value,
+    mut at: String,
+) -> Result<(&'d Value, String)> {
+    let mut seen = BTreeSet::new();
+    while let Some(reference) = value["$ref"].as_str() {
+        ensure(seen.insert(reference), &at, ENDLESS, reference)?;
+        (value, at) = follow(root, value, &at)?;
+    }
+    Ok((value, at))
 }
 
 /// Whether the whole text is so.
@@ -147,7 +160,6 @@ fn matches(pattern: &'static str, text: &str) -> bool {
 
 struct Reader<'d> {
     root: &'d Value,
-    check: Check<'d>,
     schemas: Schemas<'d>,
     /// The security scheme that brings the key.
     scheme: String,
@@ -165,7 +177,7 @@ impl<'d> Reader<'d> {
                 continue;
             }
             let at = format!("/paths/{}", escape(path));
-            self.check.all("path", item, &at)?;
+            check("path", item, &at)?;
             for method in METHODS.into_iter().filter(|name| item[name].is_object()) {
                 let (at, id) = (format!("{at}/{method}"), text(&item[method]["operationId"]));
                 let own = |name: &String| found.iter().all(|other| other.name != *name);
@@ -203,7 +215,7 @@ impl<'d> Reader<'d> {
     fn operation(&mut self, operation: &mut Operation<'d>) -> Result<()> {
         let (at, id, method) = (operation.at.clone(), operation.id, operation.method);
         let node = &operation.item[method];
-        self.check.all("operation", node, &at)?;
+        check("operation", node, &at)?;
         ensure(
             !["options", "trace"].contains(&method),
             &at,
@@ -218,7 +230,8 @@ impl<'d> Reader<'d> {
         operation.parameters = self.parameters(operation)?;
         if !node["requestBody"].is_null() {
             let at = format!("{at}/requestBody");
-            let body = self.check.all("body", &node["requestBody"], &at)?;
+            let (body, at) = target(self.root, &node["requestBody"], at)?;
+            check("body", body, &at)?;
             operation.body = Some(self.json(body, &format!("{id}-body"), &at)?);
         }
         // Errors are read by the wrapper, whatever is said of them.
@@ -227,7 +240,8 @@ impl<'d> Reader<'d> {
         for (status, response) in successes {
             let at = format!("{at}/responses/{status}");
             ensure(matches(r"2\d\d|2XX", status), &at, UNKNOWN, status)?;
-            let response = self.check.all("response", response, &at)?;
+            let (response, at) = target(self.root, response, at)?;
+            check("response", response, &at)?;
             let has_body = entries(&response["content"]).next().is_some();
             let body = has_body.then(|| self.json(response, &format!("{id}-response"), &at));
             answers.push(body.transpose()?.map(|(_, schema)| schema));
@@ -250,7 +264,7 @@ impl<'d> Reader<'d> {
             .find(|(_, node)| node["servers"][0].is_object());
         let (at, node) = need(nearest, "", NO_SERVER, "none")?;
         let (at, server) = (format!("{at}/servers/0"), &node["servers"][0]);
-        self.check.all("server", server, &at)?;
+        check("server", server, &at)?;
         let mut url = text(&server["url"]).to_owned();
         for (name, variable) in entries(&server["variables"]) {
             let (default, values) = (&variable["default"], &variable["enum"]);
@@ -280,16 +294,16 @@ impl<'d> Reader<'d> {
         for (at, list) in [shared, own] {
             for (index, parameter) in items(list).enumerate() {
                 let at = format!("{at}parameters/{index}");
-                let target = self.check.target(parameter);
-                let name = text(&target["name"]);
+                let (parameter, at) = target(self.root, parameter, at)?;
+                let name = text(&parameter["name"]);
                 // Headers of HTTP itself are none, and the key is not the caller's.
                 let lower = name.to_ascii_lowercase();
                 let ours = lower == self.key_header || lower == "authorization";
                 let known = ours || matches(HEADERS, &lower);
-                if target["in"] != "header" || !known {
-                    ensure(target["in"] == "path", &at, NOT_PATH, name)?;
-                    self.check.all("parameter", parameter, &at)?;
-                    described.insert(name, (at, &target["schema"]));
+                if parameter["in"] != "header" || !known {
+                    ensure(parameter["in"] == "path", &at, NOT_PATH, name)?;
+                    check("parameter", parameter, &at)?;
+                    described.insert(name, (at, &parameter["schema"]));
                 }
             }
         }
@@ -300,7 +314,7 @@ impl<'d> Reader<'d> {
             let (at, schema) = need(described.remove(name), at, NO_ARGUMENT, name)?;
             let own = names::value(name).is_some_and(|name| arguments.insert(name));
             ensure(own, &at, NO_ARGUMENT, name)?;
-            let schema = self.used(schema, &format!("{id}-{name}"), &at)?;
+            let schema = self.used(schema, &format!("{id}-{name}"), &format!("{at}/schema"))?;
             let target = self.schemas.type_of(&schema);
             let is_text = target["type"] == "string" && target["format"] != "password";
             let fits = is_text || target["type"] == "integer";
@@ -326,7 +340,7 @@ impl<'d> Reader<'d> {
             };
             if matches(r"application/([\w.+-]+\+)?json", &essence) {
                 let at = format!("{at}/content/{}", escape(declared));
-                let media = self.check.all("media", media, &at)?;
+                check("media", media, &at)?;
                 let schema = self.used(&media["schema"], name, &format!("{at}/schema"))?;
                 return Ok((essence, schema));
             }
@@ -346,13 +360,9 @@ impl<'d> Reader<'d> {
 
     /// Reads the components that no operation has led to; these types must be there.
     fn components(&mut self, wanted: &BTreeSet<String>) -> Result<()> {
-        for (own, name) in self.schemas.names() {
-            let at = format!("/components/schemas/{}", escape(&name));
+        for (own, at) in self.schemas.components() {
             let reference = json!({ "$ref": format!("#{at}") });
             let read = self.whole(|reader| {
-                reader
-                    .check
-                    .all("schema", &reader.root["components"]["schemas"][&name], &at)?;
                 let used = reader.schemas.all(&reference, &own, &at)?;
                 if used["$ref"].is_string() && used["$ref"] != *own {
                     reader.schemas.types.insert(own.clone(), used); // another name for it
@@ -363,14 +373,8 @@ impl<'d> Reader<'d> {
                 read?;
             }
         }
-        let missing = wanted
-            .iter()
-            .find(|name| !self.schemas.types.contains_key(*name));
-        ensure(
-            missing.is_none(),
-            "",
-            NO_SCHEMA,
-            missing.map_or("", |name| name),
-        )
+        let mut wanted = wanted.iter();
+        let missing = wanted.find(|name| !self.schemas.types.contains_key(*name));
+        refuse(missing.map(|name| &**name), "", NO_SCHEMA)
     }
 }

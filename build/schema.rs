@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    check::{escape, is_type, kind},
+    check::{check, escape, follow, is_type, kind},
     failure::{
-        ENDLESS, Failure, GUARD, MISSING, NO_FIELD, NO_LIMIT, NO_NUMBER, NO_OBJECT, NO_PATTERN,
-        NO_PROPERTY, NO_SCALARS, NO_TYPE, NO_VARIANT, NOT_ALIKE, NULL, Result, TOO_MUCH,
-        TWO_FIELDS, TWO_TYPES, ensure, need,
+        DEEP, ENDLESS, Failure, GUARD, MISSING, NO_FIELD, NO_LIMIT, NO_NUMBER, NO_OBJECT,
+        NO_PATTERN, NO_PROPERTY, NO_SCALARS, NO_TYPE, NO_VARIANT, NOT_ALIKE, NULL, Result,
+        TOO_MUCH, TWO_FIELDS, TWO_TYPES, UNNAMED, ensure, need, refuse,
     },
     names,
 };
@@ -23,34 +23,30 @@ use super::{
 const MOST: usize = 1_000;
 const MOST_OF_ALL: usize = 9_000;
 /// What stays as it is.
-const KEPT: [&str; 14] = [
-    "format",
-    "nullable",
-    "readOnly",
-    "writeOnly",
-    "deprecated",
-    "x-loggable",
-    "x-repeats",
-    "minLength",
-    "maxLength",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "minProperties",
-    "maxProperties",
-];
+const KEPT: &str = "format nullable readOnly writeOnly deprecated x-loggable x-repeats minLength maxLength \
+     minItems maxItems uniqueItems minProperties maxProperties";
+/// Where the schemas are that may be referred to.
+const COMPONENTS: &str = "/components/schemas/";
+
+/// More than any document needs. A type in a type a hundred times over is too much for the compiler,
+/// and null at each level is a type as well.
+const DEEPEST: usize = 60;
 
 pub struct Schemas<'d> {
     root: &'d Value,
-    /// By the names of their types.
-    components: BTreeMap<String, &'d Value>,
-    /// Objects, enums and choices, by their names; null while one is not written.
+    /// By the names of their types: where they are.
+    components: BTreeMap<String, (String, &'d Value)>,
+    /// Objects, enums and choices, by their names.
     pub types: BTreeMap<String, Value>,
-    /// Their names as they were found, and those that are to be written, with their places.
+    /// Their names as they were found.
     pub found: Vec<String>,
-    left: Vec<(String, &'d Value, String)>,
-    /// The types that are being written.
+    /// The components that were referred to, and are read later, lest the stack grows.
+    left: BTreeSet<String>,
+    /// The components that are being read.
     open: BTreeSet<String>,
+    /// Those that are not understood.
+    failed: BTreeMap<String, Failure>,
+    depth: usize,
     size: usize,
 }
 
@@ -82,12 +78,12 @@ impl<'d> Schemas<'d> {
     pub fn new(root: &'d Value) -> Result<Self> {
         let mut components = BTreeMap::new();
         for (name, schema) in entries(&root["components"]["schemas"]) {
-            let at = format!("/components/schemas/{}", escape(name));
-            let ty = names::type_name(name).ok_or_else(|| Failure::at(&at, NO_TYPE, name))?;
-            let known = components.insert(ty.clone(), schema);
-            ensure(known.is_none(), &at, TWO_TYPES, &ty)?;
+            let at = format!("{COMPONENTS}{}", escape(name));
+            let ty = need(names::type_name(name), &at, NO_TYPE, name)?;
+            ensure(!components.contains_key(&ty), &at, TWO_TYPES, &ty)?;
+            components.insert(ty, (at, schema));
         }
-        let (types, found, left, open, size) = Default::default();
+        let (types, found, left, open, failed, depth, size) = Default::default();
         Ok(Self {
             root,
             components,
@@ -95,15 +91,18 @@ impl<'d> Schemas<'d> {
             found,
             left,
             open,
+            failed,
+            depth,
             size,
         })
     }
 
-    /// The components: the names of their types, and their own.
-    pub fn names(&self) -> Vec<(String, String)> {
-        let names = entries(&self.root["components"]["schemas"]);
-        let names = names.filter_map(|(name, _)| Some((names::type_name(name)?, name.clone())));
-        names.collect()
+    /// The components: the names of their types, and their places.
+    pub fn components(&self) -> Vec<(String, String)> {
+        let components = self.components.iter();
+        components
+            .map(|(own, (at, _))| (own.clone(), at.clone()))
+            .collect()
     }
 
     /// What a reference to a type leads to; anything else is itself.
@@ -118,87 +117,91 @@ impl<'d> Schemas<'d> {
     pub fn all(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         self.left.clear();
         let used = self.used(schema, name, at)?;
-        // One after the other, lest the stack grows.
-        while let Some((own, target, at)) = self.left.pop() {
-            self.component(&own, target, &at)?;
+        while let Some(own) = self.left.pop_first() {
+            if !self.types.contains_key(&own) {
+                self.component(&own, at)?;
+            }
         }
         Ok(used)
     }
 
     fn used(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
-        if let Some((own, target, at)) = self.target(schema) {
-            if !is_type(target) {
-                return self.used(target, &own, &at);
-            }
-            if !self.types.contains_key(&own) {
-                self.types.insert(own.clone(), Value::Null);
-                self.found.push(own.clone());
-                self.left.push((own.clone(), target, at));
-            }
-            return Ok(json!({ "$ref": own }));
+        ensure(self.depth < DEEPEST, at, DEEP, "it")?;
+        self.depth += 1;
+        let used = match schema["$ref"].as_str() {
+            Some(reference) => self.referred(schema, reference, at),
+            None => self.described(schema, name, at),
+        };
+        self.depth -= 1;
+        used
+    }
+
+    fn referred(&mut self, schema: &Value, reference: &str, at: &str) -> Result<Value> {
+        let (target, place) = follow(self.root, schema, at)?;
+        let name = place.strip_prefix(COMPONENTS);
+        let name = name.filter(|name| !name.contains('/')).unwrap_or_default();
+        let own = names::type_name(&name.replace("~1", "/").replace("~0", "~"));
+        let own = need(own, at, UNNAMED, reference)?;
+        if !is_type(target) {
+            return self.component(&own, at);
         }
+        let reference = json!({ "$ref": own });
+        self.left.insert(own);
+        Ok(reference)
+    }
+
+    /// A component that is referred to here, where it is used.
+    fn component(&mut self, own: &str, at: &str) -> Result<Value> {
+        if let Some(failure) = self.failed.get(own) {
+            return Err(failure.clone());
+        }
+        let (place, schema) = self.components[own].clone();
+        // A property may refer to what it is in, but not be a part of it.
+        let is_new = self.open.insert(own.to_owned());
+        ensure(is_new, at, ENDLESS, &format!("#{place}"))?;
+        let used = self.used(schema, own, &place);
+        self.open.remove(own);
+        used.inspect_err(|failure| drop(self.failed.insert(own.to_owned(), failure.clone())))
+    }
+
+    fn described(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         let written = self.written(schema, name, at)?;
         if !is_type(schema) {
             return Ok(written);
         }
-        let known = self
-            .components
-            .get(name)
-            .is_some_and(|schema| is_type(schema));
-        ensure(!known, at, TWO_TYPES, name)?;
+        let other = self.components.get(name);
+        let is_own = other.is_none_or(|(place, other)| place == at || !is_type(other));
+        ensure(is_own, at, TWO_TYPES, name)?;
         let mut reference = json!({ "$ref": name });
-        for keyword in [
-            "description",
-            "nullable",
-            "readOnly",
-            "writeOnly",
-            "x-repeats",
-        ] {
+        for keyword in "description nullable readOnly writeOnly x-repeats".split(' ') {
             if let Some(value) = written.get(keyword) {
                 reference[keyword] = value.clone();
             }
         }
-        self.found.push(name.to_owned());
         self.define(name, written, at)?;
         Ok(reference)
     }
 
-    fn component(&mut self, own: &str, target: &Value, at: &str) -> Result<()> {
-        if !self.types[own].is_null() {
-            return Ok(());
-        }
-        // A property may refer to what it is in, but not be a part of it.
-        let is_new = self.open.insert(own.to_owned());
-        ensure(is_new, at, ENDLESS, own)?;
-        let written = self.written(target, own, at);
-        self.open.remove(own);
-        self.define(own, written?, at)
-    }
-
-    fn define(&mut self, name: &str, mut written: Value, at: &str) -> Result<()> {
+    fn define(&mut self, name: &str, written: Value, at: &str) -> Result<()> {
         let size = properties(&written).count() + items(&written["enum"]).count();
         ensure(size <= MOST, at, TOO_MUCH, "its")?;
         self.grow(size + 3, at)?;
-        let mut fields = BTreeSet::from(["extra".to_owned()]);
-        if !written["additionalProperties"].is_object() {
-            fields.clear();
+        let mut fields = BTreeSet::new();
+        if written["additionalProperties"].is_object() {
+            fields.insert("extra".to_owned());
         }
         for (property, _) in properties(&written) {
             let field = names::value(property).unwrap_or_default();
             ensure(fields.insert(field.clone()), at, TWO_FIELDS, &field)?;
         }
-        let missing =
-            texts(&written["required"]).find(|name| written["properties"][*name].is_null());
-        ensure(
-            missing.is_none(),
-            at,
-            NO_PROPERTY,
-            missing.unwrap_or_default(),
-        )?;
-        if let Some(known) = self.types.get(name).filter(|known| !known.is_null()) {
+        let known = &written["properties"];
+        let missing = texts(&written["required"]).find(|name| known[*name].is_null());
+        refuse(missing, at, NO_PROPERTY)?;
+        if let Some(known) = self.types.get(name) {
             return ensure(*known == written, at, TWO_TYPES, name);
         }
-        self.types.insert(name.to_owned(), written.take());
+        self.found.push(name.to_owned());
+        self.types.insert(name.to_owned(), written);
         Ok(())
     }
 
@@ -208,20 +211,10 @@ impl<'d> Schemas<'d> {
         ensure(self.size <= MOST_OF_ALL, at, TOO_MUCH, "the")
     }
 
-    /// The name of what is referred to, the schema, and its place.
-    fn target(&self, schema: &Value) -> Option<(String, &'d Value, String)> {
-        let at = schema["$ref"].as_str()?.strip_prefix('#')?;
-        let name = at.rsplit('/').next()?.replace("~1", "/").replace("~0", "~");
-        Some((
-            names::type_name(&name)?,
-            self.root.pointer(at)?,
-            at.to_owned(),
-        ))
-    }
-
     /// A schema in the form that is written here, without a name.
     fn written(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         let kind = kind(schema);
+        check(&format!("schema {kind}"), schema, at)?;
         let mut written = match kind {
             "allOf" | "oneOf" | "anyOf" => self.combined(schema, kind, name, at)?,
             "object" => self.object(schema, name, at)?,
@@ -277,7 +270,9 @@ impl<'d> Schemas<'d> {
                     ensure(plain, &at, GUARD, &format!("format: {}", text(value)))?;
                     written["format"] = value.clone();
                 }
-                _ if KEPT.contains(&&**keyword) => written[keyword] = value.clone(),
+                _ if KEPT.split(' ').any(|kept| kept == keyword) => {
+                    written[keyword] = value.clone()
+                }
                 _ => {}
             }
         }
@@ -295,22 +290,20 @@ impl<'d> Schemas<'d> {
         }
         let required: BTreeSet<_> = texts(&schema["required"]).collect();
         written["required"] = json!(required);
-        let others = &schema["additionalProperties"];
-        let mut of_others = match others.as_bool() {
-            Some(false) => json!(false),
-            None if others.is_object() => self.used(
-                others,
-                &format!("{name}Value"),
-                &format!("{at}/additionalProperties"),
-            )?,
-            _ => json!({}),
+        let of_others = match &schema["additionalProperties"] {
+            Value::Bool(false) => json!(false),
+            Value::Null | Value::Bool(true) => json!({}),
+            others => {
+                let at = format!("{at}/additionalProperties");
+                self.used(others, &format!("{name}Value"), &at)?
+            }
         };
         if !is_type(schema) {
             ensure(of_others != false, at, NO_OBJECT, "object")?;
             return Ok(json!({ "type": "object", "additionalProperties": of_others }));
         }
         if of_others != json!({}) {
-            written["additionalProperties"] = of_others.take();
+            written["additionalProperties"] = of_others;
         }
         Ok(written)
     }
@@ -365,15 +358,17 @@ impl<'d> Schemas<'d> {
 
     /// A part of an `allOf`, as the object that it is.
     fn part(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
-        match self.target(schema) {
-            Some((own, target, place)) if is_type(target) => {
-                self.used(schema, name, at)?;
-                self.component(&own, target, &place)?;
-                Ok(self.types[&own].clone())
-            }
-            Some((own, target, at)) => self.part(target, &own, &at),
-            None => self.written(schema, name, at),
+        if schema["$ref"].is_null() {
+            return self.written(schema, name, at);
         }
+        let used = self.used(schema, name, at)?;
+        let Some(own) = used["$ref"].as_str() else {
+            return Ok(used);
+        };
+        if !self.types.contains_key(own) {
+            self.component(own, at)?;
+        }
+        Ok(self.types[own].clone())
     }
 
     fn choice(&mut self, parts: &[(&Value, String)], kind: &str, name: &str) -> Result<Value> {
