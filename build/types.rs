@@ -1,7 +1,7 @@
 //! Completes the types: what the generator has no setting for is changed by attributes, and what
 //! it does not write at all is written here, from its own account of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proc_macro2::TokenStream;
 use progenitor::Generator;
@@ -11,7 +11,7 @@ use syn::{Attribute, Field, Fields, Ident, Item, ItemMod, ItemStruct, parse_quot
 use typify::{Type, TypeDetails, TypeId, TypeSpace};
 
 use super::{
-    facts::{Facts, Way, direct},
+    facts::{Facts, Way, referred},
     failure::{Failure, Result},
     json_schema, names,
     schema::{properties, texts},
@@ -272,9 +272,8 @@ fn choice(name: &Ident, schema: &Value, facts: &Facts) -> TokenStream {
 
 /// `JsonSchema`, from the document's own.
 fn of_schema(name: &str, ty: &TokenStream, facts: &Facts) -> TokenStream {
-    let mut used = BTreeSet::new();
-    direct(&facts.document.types[name], &mut used);
-    let types = used.into_iter().map(|name| {
+    let used = referred(&facts.document.types[name]).into_iter();
+    let types = used.map(|name| {
         let ty = path(name, facts);
         quote!((#name, _generator.subschema_for::<#ty>()))
     });
