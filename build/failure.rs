@@ -98,7 +98,7 @@ pub const NO_SCALARS: &str =
 pub const NO_LIMIT: &str =
     "`{}` would not be checked for one alternative alone | Take it out, for the server to check.";
 pub const NO_NUMBER: &str = "{} is no number that could be checked | Leave it to the server.";
-pub const NO_PATTERN: &str = "the pattern {} | Write it as an ECMAScript regular expression that looks neither around nor back.";
+pub const NO_PATTERN: &str = "the pattern is not understood: {} | Write it as an ECMAScript regular expression that looks neither around nor back.";
 pub const NULL: &str = "null is listed and not allowed | Say `nullable: true`, or take it out.";
 pub const GUARD: &str = "`{}` is of plain texts | Take one of the two out.";
 pub const SECRET: &str = "`{}` sounds like a secret and would be a plain text | \

@@ -360,7 +360,7 @@ impl<'d> Reader<'d> {
 
     /// Reads the components that no operation has led to; these types must be there.
     fn components(&mut self, wanted: &BTreeSet<String>) -> Result<()> {
-        for (own, at) in self.schemas.components() {
+        for (own, (at, _)) in self.schemas.components.clone() {
             let reference = json!({ "$ref": format!("#{at}") });
             let read = self.whole(|reader| {
                 let used = reader.schemas.all(&reference, &own, &at)?;

@@ -35,7 +35,7 @@ const DEEPEST: usize = 60;
 pub struct Schemas<'d> {
     root: &'d Value,
     /// By the names of their types: where they are.
-    components: BTreeMap<String, (String, &'d Value)>,
+    pub components: BTreeMap<String, (String, &'d Value)>,
     /// Objects, enums and choices, by their names.
     pub types: BTreeMap<String, Value>,
     /// Their names as they were found.
@@ -59,10 +59,7 @@ pub fn items(list: &Value) -> impl Iterator<Item = &Value> {
 }
 
 pub fn texts(list: &Value) -> impl Iterator<Item = &str> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
+    items(list).filter_map(Value::as_str)
 }
 
 pub fn entries(map: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -95,14 +92,6 @@ impl<'d> Schemas<'d> {
             depth,
             size,
         })
-    }
-
-    /// The components: the names of their types, and their places.
-    pub fn components(&self) -> Vec<(String, String)> {
-        let components = self.components.iter();
-        components
-            .map(|(own, (at, _))| (own.clone(), at.clone()))
-            .collect()
     }
 
     /// What a reference to a type leads to; anything else is itself.
@@ -230,12 +219,8 @@ impl<'d> Schemas<'d> {
             match &**keyword {
                 _ if value.is_null() || *value == false => {}
                 "description" | "title" => {
-                    let text = tidy(
-                        schema["description"]
-                            .as_str()
-                            .unwrap_or_else(|| text(value)),
-                    );
-                    written["description"] = text.into();
+                    let text = schema["description"].as_str().or(value.as_str());
+                    written["description"] = tidy(text.unwrap_or_default()).into();
                 }
                 "minimum" | "maximum" | "multipleOf" => {
                     let above = keyword != "multipleOf" || value.as_f64() > Some(0.0);
@@ -254,15 +239,15 @@ impl<'d> Schemas<'d> {
                     written["pattern"] = value.clone();
                 }
                 "enum" if kind == "string" => {
-                    let variants = variants(schema, &at)?;
-                    written["enum"] = variants.iter().map(|(_, value)| value).cloned().collect();
-                    written["x-variants"] = variants.into_iter().map(|(name, _)| name).collect();
+                    let variants = variants(schema, &at)?.into_iter();
+                    let (names, values): (Vec<_>, Vec<_>) = variants.unzip();
+                    written["enum"] = values.into();
+                    written["x-variants"] = names.into();
                 }
                 "enum" => {
-                    let numbers: Vec<_> = value.as_array().into_iter().flatten().collect();
-                    let wrong = numbers.iter().find(|number| digits(number).is_none());
-                    ensure(wrong.is_none(), &at, NO_NUMBER, "one of them")?;
-                    written["enum"] = json!(numbers);
+                    let reckoned = items(value).all(|number| digits(number).is_some());
+                    ensure(reckoned, &at, NO_NUMBER, "one of them")?;
+                    written["enum"] = value.clone();
                 }
                 "format" if ["password", "e164"].contains(&text(value)) => {
                     let loggable = value == "password" && schema["x-loggable"] == true;
@@ -311,13 +296,10 @@ impl<'d> Schemas<'d> {
     /// A part on its own is another name for it. Several are put together if they are objects, and
     /// a choice if they are scalars.
     fn combined(&mut self, schema: &Value, kind: &str, name: &str, at: &str) -> Result<Value> {
-        let parts = schema[kind].as_array().map_or(&[][..], Vec::as_slice);
         let places = (0..).map(|index| format!("{at}/{kind}/{index}"));
-        let mut parts: Vec<_> = parts.iter().zip(places).collect();
+        let mut parts: Vec<_> = items(&schema[kind]).zip(places).collect();
         if !is_type(schema) {
-            let (part, at) = parts
-                .pop()
-                .ok_or_else(|| Failure::at(at, MISSING, "a part"))?;
+            let (part, at) = need(parts.pop(), at, MISSING, "a part")?;
             return self.used(part, name, &at);
         }
         if kind != "allOf" {
@@ -326,32 +308,10 @@ impl<'d> Schemas<'d> {
         let mut whole =
             json!({ "type": "object", "properties": {}, "x-order": [], "required": [] });
         let own = self.object(schema, name, at)?;
-        let mut written = Vec::new();
         for (part, at) in parts {
-            written.push((self.part(part, name, &at)?, at));
+            put_in(&mut whole, &self.part(part, name, &at)?, &at)?;
         }
-        for (part, at) in written.into_iter().chain([(own, at.to_owned())]) {
-            let open =
-                part["additionalProperties"].is_null() || part["additionalProperties"] == json!({});
-            ensure(part["type"] == "object" && open, &at, NO_OBJECT, kind)?;
-            for keyword in ["minProperties", "maxProperties"] {
-                let alike = whole[keyword].is_null() || whole[keyword] == part[keyword];
-                ensure(alike || part[keyword].is_null(), &at, NOT_ALIKE, keyword)?;
-                if part[keyword].is_u64() {
-                    whole[keyword] = part[keyword].clone();
-                }
-            }
-            for (property, schema) in properties(&part) {
-                let known = &mut whole["properties"][property];
-                let alike = known.is_null() || bare(known) == bare(schema);
-                ensure(alike, &at, NOT_ALIKE, property)?;
-                if known.is_null() {
-                    *known = schema.clone();
-                    push(&mut whole["x-order"], property.into());
-                }
-            }
-            texts(&part["required"]).for_each(|name| push(&mut whole["required"], name.into()));
-        }
+        put_in(&mut whole, &own, at)?;
         ensure(whole["x-order"] != json!([]), at, NO_OBJECT, kind)?;
         Ok(whole)
     }
@@ -375,18 +335,13 @@ impl<'d> Schemas<'d> {
         let mut types = Vec::new();
         for (part, at) in parts {
             let written = self.used(part, name, at)?;
-            let limit = entries(&written).map(|(keyword, _)| keyword);
-            let mut limit = limit.filter(|keyword| !["type", "description"].contains(&&***keyword));
-            let limit = limit.next().map_or("", String::as_str);
-            let ty = written["type"].as_str().unwrap_or_default();
+            let ty = text(&written["type"]);
             let is_scalar = ["string", "integer", "number", "boolean"].contains(&ty);
-            ensure(
-                is_scalar && !types.contains(&json!(ty)),
-                at,
-                NO_SCALARS,
-                kind,
-            )?;
-            ensure(limit.is_empty(), at, NO_LIMIT, limit)?;
+            let is_new = types.iter().all(|known| known != ty);
+            ensure(is_scalar && is_new, at, NO_SCALARS, kind)?;
+            let mut keywords = entries(&written).map(|(keyword, _)| &**keyword);
+            let limit = keywords.find(|keyword| !["type", "description"].contains(keyword));
+            refuse(limit, at, NO_LIMIT)?;
             types.push(json!(ty));
         }
         types.sort_by_key(|ty| ty != "integer"); // 1 is a number too
@@ -394,18 +349,50 @@ impl<'d> Schemas<'d> {
     }
 }
 
-fn push(list: &mut Value, item: Value) {
-    if let Some(list) = list.as_array_mut()
-        && !list.contains(&item)
+/// Adds a part of an `allOf` to what the parts before it make.
+fn put_in(whole: &mut Value, part: &Value, at: &str) -> Result<()> {
+    let others = &part["additionalProperties"];
+    let open = others.is_null() || *others == json!({});
+    ensure(part["type"] == "object" && open, at, NO_OBJECT, "allOf")?;
+    for keyword in ["minProperties", "maxProperties"] {
+        if let Some(limit) = part.get(keyword) {
+            put(&mut whole[keyword], limit, at, keyword)?;
+        }
+    }
+    for (property, schema) in properties(part) {
+        if put(&mut whole["properties"][property], schema, at, property)? {
+            push(&mut whole["x-order"], property);
+        }
+    }
+    texts(&part["required"]).for_each(|name| push(&mut whole["required"], name));
+    Ok(())
+}
+
+/// Describes what is not described yet, and tells whether it was so; twice must be alike.
+fn put(known: &mut Value, schema: &Value, at: &str, name: &str) -> Result<bool> {
+    let is_new = known.is_null();
+    ensure(is_new || bare(known) == bare(schema), at, NOT_ALIKE, name)?;
+    if is_new {
+        *known = schema.clone();
+    }
+    Ok(is_new)
+}
+
+fn push(list: &mut Value, name: &str) {
+    if let Some(list) = list
+        .as_array_mut()
+        .filter(|list| list.iter().all(|item| item != name))
     {
-        list.push(item);
+        list.push(name.into());
     }
 }
 
 /// A schema without what is only for people.
 fn bare(schema: &Value) -> Value {
     let mut schema = schema.clone();
-    schema["description"] = Value::Null;
+    if let Some(keywords) = schema.as_object_mut() {
+        keywords.remove("description");
+    }
     schema
 }
 
@@ -441,34 +428,18 @@ fn variants(schema: &Value, at: &str) -> Result<Vec<(String, Value)>> {
 fn check_pattern(pattern: &str, at: &str) -> Result<()> {
     let invalid = regress::Regex::new(pattern).err().map(|e| e.to_string());
     let slow = regex_lite::Regex::new(pattern).err().map(|e| e.to_string());
-    let reason = invalid.or(slow).map(|e| format!("is not understood: {e}"));
-    ensure(
-        reason.is_none(),
-        at,
-        NO_PATTERN,
-        &reason.unwrap_or_default(),
-    )
+    refuse(invalid.or(slow).as_deref(), at, NO_PATTERN)
 }
 
 /// A text as documentation: no code block, which would be run as a test, and no characters that
 /// cannot be seen.
 fn tidy(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let line = |line: &str| {
-        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-        let line: String = line.chars().filter(|c| is_seen(*c)).collect();
+        let mut line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        line.retain(|c| !c.is_control() && !turns(c));
         line.replace("```", "'''").replace("~~~", "'''")
     };
-    text.lines()
-        .map(line)
-        .collect::<Vec<_>>()
-        .join("\n")
-        .trim()
-        .to_owned()
-}
-
-fn is_seen(c: char) -> bool {
-    let turns = [
-        '\u{200e}', '\u{200f}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
-    ];
-    !c.is_control() && !turns.contains(&c) && !('\u{202a}'..='\u{202e}').contains(&c)
+    let lines: Vec<_> = text.lines().map(line).collect();
+    lines.join("\n").trim().to_owned()
 }
