@@ -29,6 +29,12 @@ impl Failure {
         Self { place, ..failure }
     }
 
+    /// For what the generator does not write as it did.
+    pub fn changed(reason: String) -> Self {
+        let remedy = "The generator has changed: compare build/types.rs and build/url.rs with what it writes.";
+        Self::new("complete the client", reason, remedy)
+    }
+
     /// One line, as a directive for cargo has no more.
     pub fn line(&self, file: &str) -> String {
         // The generator may print a whole syntax tree.

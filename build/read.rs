@@ -33,6 +33,7 @@ pub struct Document<'d> {
     pub types: BTreeMap<String, Value>,
 }
 
+#[derive(Default)]
 pub struct Operation<'d> {
     pub at: String,
     pub id: &'d str,
@@ -40,7 +41,6 @@ pub struct Operation<'d> {
     pub name: String,
     pub method: &'static str,
     pub path: &'d str,
-    item: &'d Value,
     /// In the order of their places in the path.
     pub parameters: Vec<(&'d str, Value)>,
     /// What it is declared as, and its schema.
@@ -79,38 +79,33 @@ pub fn read<'d>(
     ensure(version.starts_with("3.0."), "/openapi", VERSION, version)?;
     check("document", root, "")?;
     let (scheme, key_header) = security(root)?;
-    let (schemas, server) = (Schemas::new(root)?, None);
     let mut reader = Reader {
         root,
-        schemas,
+        schemas: Schemas::new(root)?,
         scheme,
         key_header,
-        server,
+        server: None,
     };
     let is_wanted = |name: &String| methods.iter().any(|method| method.operation == *name);
     let (mut operations, mut left_out) = (Vec::new(), Vec::new());
-    let mut found = reader.find()?;
+    let mut found = find(root)?;
     // The first says which server it is.
-    found.sort_by_key(|operation| !is_wanted(&operation.name));
-    for mut operation in found {
-        match reader.whole(|reader| reader.operation(&mut operation)) {
+    found.sort_by_key(|(operation, _)| !is_wanted(&operation.name));
+    for (mut operation, item) in found {
+        match reader.whole(|reader| reader.operation(&mut operation, item)) {
             Ok(()) => operations.push(operation),
             Err(failure) if is_wanted(&operation.name) => return Err(failure),
             Err(failure) => left_out.push((operation.id.to_owned(), failure)),
         }
     }
     reader.components(types)?;
-    let server = reader
-        .server
-        .take()
-        .map_or_else(|| reader.server(&[("", root)]), Ok)?;
-    let (key_header, types) = (reader.key_header, reader.schemas.types);
+    let known = reader.server;
     Ok(Document {
-        server,
-        key_header,
+        server: known.map_or_else(|| server(&[("", root)]), Ok)?,
+        key_header: reader.key_header,
         operations,
         left_out,
-        types,
+        types: reader.schemas.types,
     })
 }
 
@@ -118,19 +113,60 @@ pub fn read<'d>(
 fn security(root: &Value) -> Result<(String, String)> {
     let alone = items(&root["security"]).filter(|names| entries(names).count() == 1);
     let alone: BTreeSet<_> = alone.flat_map(entries).map(|(name, _)| name).collect();
-    for (name, scheme) in entries(&root["components"]["securitySchemes"]) {
-        if !alone.contains(name) {
-            continue;
+    let mut schemes = entries(&root["components"]["securitySchemes"]);
+    let scheme = schemes.find(|(name, _)| alone.contains(name));
+    let (name, scheme) = need(scheme, "", NO_KEY, "")?;
+    let at = format!("/components/securitySchemes/{}", escape(name));
+    let (scheme, at) = target(root, scheme, at)?;
+    check("scheme", scheme, &at)?;
+    let header = text(&scheme["name"]).to_ascii_lowercase();
+    let usable = matches(r"[\w!#$%&'*+.^`|~-]+", &header) && !matches(HEADERS, &header);
+    ensure(usable, &format!("{at}/name"), NO_HEADER, &header)?;
+    Ok((name.clone(), header))
+}
+
+/// All operations, with names that differ, as far as they have not been read, and their paths.
+fn find(root: &Value) -> Result<Vec<(Operation<'_>, &Value)>> {
+    let (mut found, mut names) = (Vec::new(), BTreeSet::new());
+    let paths = entries(&root["paths"]).filter(|(path, _)| !path.starts_with("x-"));
+    for (path, item) in paths {
+        let at = format!("/paths/{}", escape(path));
+        check("path", item, &at)?;
+        for method in METHODS.into_iter().filter(|name| item[name].is_object()) {
+            let (at, id) = (format!("{at}/{method}"), text(&item[method]["operationId"]));
+            let name = names::method(id).filter(|name| names.insert(name.clone()));
+            let operation = Operation {
+                name: need(name, &at, NO_METHOD, id)?,
+                at,
+                id,
+                method,
+                path,
+                ..Operation::default()
+            };
+            found.push((operation, item));
         }
-        let at = format!("/components/securitySchemes/{}", escape(name));
-        let (scheme, at) = target(root, scheme, at)?;
-        check("scheme", scheme, &at)?;
-        let header = text(&scheme["name"]).to_ascii_lowercase();
-        let usable = matches(r"[\w!#$%&'*+.^`|~-]+", &header) && !matches(HEADERS, &header);
-        ensure(usable, &format!("{at}/name"), NO_HEADER, &header)?;
-        return Ok((name.clone(), header));
     }
-    Err(Failure::at("", NO_KEY, ""))
+    Ok(found)
+}
+
+/// The first of the nearest `servers`, with the defaults of its variables.
+fn server(nodes: &[(&str, &Value)]) -> Result<String> {
+    let mut nodes = nodes.iter();
+    let nearest = nodes.find(|(_, node)| node["servers"][0].is_object());
+    let (at, node) = need(nearest, "", NO_SERVER, "none")?;
+    let (at, server) = (format!("{at}/servers/0"), &node["servers"][0]);
+    check("server", server, &at)?;
+    let mut url = text(&server["url"]).to_owned();
+    for (name, variable) in entries(&server["variables"]) {
+        let (default, values) = (&variable["default"], &variable["enum"]);
+        let listed = values.is_null() || items(values).any(|value| value == default);
+        ensure(listed, &at, UNEXPECTED, "a default that is listed")?;
+        url = url.replace(&format!("{{{name}}}"), text(default));
+    }
+    let url = url.trim_end_matches('/');
+    let plain = matches(ADDRESS, url);
+    ensure(plain && !url.contains("xn--"), &at, NO_SERVER, url)?;
+    Ok(url.to_owned())
 }
 
 /// What a value refers to in the end, and its place; anything else is itself.
@@ -169,37 +205,6 @@ struct Reader<'d> {
 }
 
 impl<'d> Reader<'d> {
-    /// All operations, with names that differ, as far as they have not been read.
-    fn find(&mut self) -> Result<Vec<Operation<'d>>> {
-        let mut found: Vec<Operation> = Vec::new();
-        for (path, item) in entries(&self.root["paths"]) {
-            if path.starts_with("x-") {
-                continue;
-            }
-            let at = format!("/paths/{}", escape(path));
-            check("path", item, &at)?;
-            for method in METHODS.into_iter().filter(|name| item[name].is_object()) {
-                let (at, id) = (format!("{at}/{method}"), text(&item[method]["operationId"]));
-                let own = |name: &String| found.iter().all(|other| other.name != *name);
-                let name = need(names::method(id).filter(own), &at, NO_METHOD, id)?;
-                let (parameters, body, statuses, answer) = Default::default();
-                found.push(Operation {
-                    at,
-                    id,
-                    name,
-                    method,
-                    path,
-                    item,
-                    parameters,
-                    body,
-                    statuses,
-                    answer,
-                });
-            }
-        }
-        Ok(found)
-    }
-
     /// Reads something, and forgets what was found on the way if it is not understood.
     fn whole<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let before = self.schemas.found.len();
@@ -212,22 +217,19 @@ impl<'d> Reader<'d> {
         result
     }
 
-    fn operation(&mut self, operation: &mut Operation<'d>) -> Result<()> {
+    fn operation(&mut self, operation: &mut Operation<'d>, item: &'d Value) -> Result<()> {
         let (at, id, method) = (operation.at.clone(), operation.id, operation.method);
-        let node = &operation.item[method];
+        let node = &item[method];
         check("operation", node, &at)?;
-        ensure(
-            !["options", "trace"].contains(&method),
-            &at,
-            UNKNOWN,
-            method,
-        )?;
+        ensure(!matches!(method, "options" | "trace"), &at, UNKNOWN, method)?;
         // The key does no harm where none is asked for.
         let by_key = |names: &Value| entries(names).all(|(name, _)| *name == self.scheme);
-        let secured =
-            items(&node["security"]).next().is_none() || items(&node["security"]).any(by_key);
+        let mut alternatives = items(&node["security"]).peekable();
+        let secured = alternatives.peek().is_none() || alternatives.any(by_key);
         ensure(secured, &format!("{at}/security"), OTHER_KEY, &self.scheme)?;
-        operation.parameters = self.parameters(operation)?;
+        let item_at = at.strip_suffix(&format!("/{method}")).unwrap_or_default();
+        let owners = [(&*at, node), (item_at, item), ("", self.root)];
+        operation.parameters = self.parameters(operation, [owners[1], owners[0]])?;
         if !node["requestBody"].is_null() {
             let at = format!("{at}/requestBody");
             let (body, at) = target(self.root, &node["requestBody"], at)?;
@@ -250,50 +252,23 @@ impl<'d> Reader<'d> {
         let same = answers.iter().all(|answer| *answer == answers[0]);
         ensure(same, &at, TWO_ANSWERS, "")?;
         operation.answer = need(answers.pop(), &at, NO_SUCCESS, "")?;
-        let item_at = at.strip_suffix(&format!("/{method}")).unwrap_or_default();
-        let server = self.server(&[(&at, node), (item_at, operation.item), ("", self.root)])?;
+        let server = server(&owners)?;
         self.schemas.grow(3, &at)?;
         let known = self.server.get_or_insert(server.clone());
         ensure(*known == server, &at, SERVERS, known)
     }
 
-    /// The first of the nearest `servers`, with the defaults of its variables.
-    fn server(&mut self, nodes: &[(&str, &'d Value)]) -> Result<String> {
-        let nearest = nodes
-            .iter()
-            .find(|(_, node)| node["servers"][0].is_object());
-        let (at, node) = need(nearest, "", NO_SERVER, "none")?;
-        let (at, server) = (format!("{at}/servers/0"), &node["servers"][0]);
-        check("server", server, &at)?;
-        let mut url = text(&server["url"]).to_owned();
-        for (name, variable) in entries(&server["variables"]) {
-            let (default, values) = (&variable["default"], &variable["enum"]);
-            let listed = values.is_null() || items(values).any(|value| value == default);
-            ensure(listed, &at, UNEXPECTED, "a default that is listed")?;
-            url = url.replace(&format!("{{{name}}}"), text(default));
-        }
-        let url = url.trim_end_matches('/');
-        let plain = matches(ADDRESS, url);
-        ensure(plain && !url.contains("xn--"), &at, NO_SERVER, url)?;
-        Ok(url.to_owned())
-    }
-
-    fn parameters(&mut self, operation: &Operation<'d>) -> Result<Vec<(&'d str, Value)>> {
-        let Operation {
-            at,
-            id,
-            path,
-            item,
-            method,
-            ..
-        } = operation;
-        let shared = at.strip_suffix(method).unwrap_or_default();
-        let shared = (shared.to_owned(), &item["parameters"]);
-        let own = (format!("{at}/"), &item[method]["parameters"]);
+    /// The parameters of these, of which the later take precedence.
+    fn parameters(
+        &mut self,
+        operation: &Operation<'d>,
+        owners: [(&str, &'d Value); 2],
+    ) -> Result<Vec<(&'d str, Value)>> {
+        let Operation { at, id, path, .. } = operation;
         let mut described = BTreeMap::new();
-        for (at, list) in [shared, own] {
-            for (index, parameter) in items(list).enumerate() {
-                let at = format!("{at}parameters/{index}");
+        for (at, owner) in owners {
+            for (index, parameter) in items(&owner["parameters"]).enumerate() {
+                let at = format!("{at}/parameters/{index}");
                 let (parameter, at) = target(self.root, parameter, at)?;
                 let name = text(&parameter["name"]);
                 // Headers of HTTP itself are none, and the key is not the caller's.

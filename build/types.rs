@@ -7,7 +7,7 @@ use proc_macro2::TokenStream;
 use progenitor::Generator;
 use quote::{format_ident, quote};
 use serde_json::Value;
-use syn::{Attribute, Field, Fields, Ident, Item, ItemMod, ItemStruct, parse_quote};
+use syn::{Attribute, Field, Fields, Ident, Item, ItemStruct, parse_quote};
 use typify::{Type, TypeDetails, TypeId, TypeSpace};
 
 use super::{
@@ -16,11 +16,6 @@ use super::{
     json_schema, names,
     schema::{properties, texts},
 };
-
-fn changed(reason: String) -> Failure {
-    let remedy = "The generator has changed: compare build/types.rs with what it writes.";
-    Failure::new("complete the client", reason, remedy)
-}
 
 /// A field of a generated type.
 struct Member<'d> {
@@ -35,22 +30,16 @@ struct Member<'d> {
 
 /// Changes the structs, and returns what is to be written beside them.
 pub fn complete(items: &mut [Item], generator: &Generator, facts: &Facts) -> Result<TokenStream> {
-    let mut structs = BTreeMap::new();
-    for item in items {
-        let Item::Mod(ItemMod {
-            ident,
-            content: Some((_, items)),
-            ..
-        }) = item
-        else {
-            continue;
-        };
-        for item in items.iter_mut().filter(|_| ident == "types") {
-            if let Item::Struct(item) = item {
-                structs.insert(item.ident.to_string(), item);
-            }
-        }
-    }
+    let of_module = items.iter_mut().filter_map(|item| match item {
+        Item::Mod(module) if module.ident == "types" => module.content.as_mut(),
+        _ => None,
+    });
+    let structs = of_module.flat_map(|(_, items)| items);
+    let structs = structs.filter_map(|item| match item {
+        Item::Struct(item) => Some((item.ident.to_string(), item)),
+        _ => None,
+    });
+    let mut structs: BTreeMap<_, _> = structs.collect();
     let space = generator.get_type_space();
     let account: BTreeMap<_, _> = space.iter_types().map(|ty| (ty.name(), ty)).collect();
     let [mut written, mut enums, mut models] = [(); 3].map(|()| TokenStream::new());
@@ -69,7 +58,7 @@ pub fn complete(items: &mut [Item], generator: &Generator, facts: &Facts) -> Res
                 debug(&ty, name, &members, facts),
             ]);
         } else if schema["properties"].is_object() {
-            return Err(changed(format!("`{name}` has no type")));
+            return Err(Failure::changed(format!("`{name}` has no type")));
         } else {
             enums.extend(choice(&ident, schema, facts));
         }
@@ -77,7 +66,7 @@ pub fn complete(items: &mut [Item], generator: &Generator, facts: &Facts) -> Res
         written.extend(of_schema(name, &ty, facts));
     }
     if let Some(name) = structs.into_keys().next() {
-        return Err(changed(format!("`{name}` has no schema")));
+        return Err(Failure::changed(format!("`{name}` has no schema")));
     }
     Ok(quote! {
         /// Listed values, and choices of scalars.
@@ -106,9 +95,13 @@ fn members<'d>(
     space: &TypeSpace,
 ) -> Result<Vec<Member<'d>>> {
     let Some(TypeDetails::Struct(account)) = account.map(Type::details) else {
-        return Err(changed(format!("`{}` is no struct", item.ident)));
+        return Err(Failure::changed(format!("`{}` is no struct", item.ident)));
     };
-    let ty = |id: &TypeId| space.get_type(id).map_err(|e| changed(e.to_string()));
+    let ty = |id: &TypeId| {
+        space
+            .get_type(id)
+            .map_err(|e| Failure::changed(e.to_string()))
+    };
     // What the generator calls the properties that are not described.
     let extra = ("extra", &Value::Null);
     let mut members = Vec::new();
@@ -136,7 +129,10 @@ fn members<'d>(
         });
     }
     if members.len() != item.fields.len() {
-        return Err(changed(format!("`{}` has other fields", item.ident)));
+        return Err(Failure::changed(format!(
+            "`{}` has other fields",
+            item.ident
+        )));
     }
     Ok(members)
 }

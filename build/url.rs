@@ -31,11 +31,8 @@ pub fn join(items: &mut [Item], operations: usize) -> Result<()> {
     if found == operations {
         return Ok(());
     }
-    Err(Failure::new(
-        "complete the client",
-        format!("{found} of {operations} operations make their URL as expected"),
-        "The generator has changed: compare build/url.rs with what it writes.",
-    ))
+    let reason = format!("{found} of {operations} operations make their URL as expected");
+    Err(Failure::changed(reason))
 }
 
 /// The generator makes way for an argument of that name.
