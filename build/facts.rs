@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
-    failure::{ANOTHER, NO_OPERATION, REPEATS, Result, SECRET, ensure, need},
+    failure::{ANOTHER, NO_OPERATION, REPEATS, Result, SECRET, ensure, need, refuse},
     json_schema,
     read::{Document, Operation},
     schema::{digits, entries, properties, texts},
@@ -48,11 +48,16 @@ fn sounds_secret(name: &str) -> bool {
     words.iter().any(|word| name.contains(word))
 }
 
-/// The schemas that a schema is made of.
-pub fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
+/// What is in a list or a map.
+fn inner(schema: &Value) -> impl Iterator<Item = &Value> {
     let inner = [&schema["items"], &schema["additionalProperties"]];
-    let inner = inner.into_iter().filter(|inner| inner.is_object());
-    properties(schema).map(|(_, schema)| schema).chain(inner)
+    inner.into_iter().filter(|inner| inner.is_object())
+}
+
+/// The schemas that a schema is made of.
+fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
+    let properties = properties(schema).map(|(_, schema)| schema);
+    properties.chain(inner(schema))
 }
 
 impl<'d> Facts<'d> {
@@ -125,57 +130,37 @@ impl<'d> Facts<'d> {
 
     /// Refuses what would lose a guard, and a mark that means nothing.
     pub fn check(&self) -> Result<()> {
-        let operations = &self.document.operations;
-        let mut seen = BTreeSet::new();
-        for operation in operations {
-            for schema in operation.sent() {
-                self.check_secrets(schema, operation.id, &mut seen)?;
-            }
-        }
         for (name, object) in &self.document.types {
             for (property, schema) in properties(object) {
-                let Some(parameter) = schema["x-repeats"].as_str() else {
-                    continue;
-                };
-                let known = operations.iter().any(|operation| {
-                    let answers = |answer: &Value| answer["$ref"] == **name;
-                    let mut parameters = operation.parameters.iter();
-                    operation.answer.as_ref().is_some_and(answers)
-                        && parameters.any(|(name, _)| *name == parameter)
-                });
-                ensure(known, &format!("{name}.{property}"), REPEATS, parameter)?;
+                let at = format!("{name}.{property}");
+                let plain = self.sent.contains(&**name) && self.is_plain(schema);
+                ensure(!plain || !sounds_secret(property), &at, SECRET, property)?;
+                let repeats = |parameter: &&str| !self.is_answered(name, parameter);
+                let unknown = schema["x-repeats"].as_str().filter(repeats);
+                refuse(unknown, &at, REPEATS)?;
             }
         }
         Ok(())
     }
 
-    fn check_secrets<'s>(
-        &'s self,
-        schema: &'s Value,
-        at: &str,
-        seen: &mut BTreeSet<&'s str>,
-    ) -> Result<()> {
-        if schema["$ref"]
-            .as_str()
-            .is_some_and(|name| !seen.insert(name))
-        {
-            return Ok(());
+    /// Whether it is a text without a guard, or texts in lists and maps.
+    fn is_plain(&self, schema: &Value) -> bool {
+        let mut value = schema;
+        while let Some(inner) = inner(value).find(|_| value["properties"].is_null()) {
+            value = inner;
         }
-        for (name, schema) in properties(self.target(schema)) {
-            let at = format!("{at}.{name}");
-            let mut value = schema;
-            while let Some(inner) = parts(value)
-                .next()
-                .filter(|_| value["properties"].is_null())
-            {
-                value = inner;
-            }
-            let guarded = value["format"] == "password" || value["format"] == "e164";
-            let plain = value["type"] == "string" && !guarded && !self.is_shown(schema);
-            ensure(!plain || !sounds_secret(name), &at, SECRET, name)?;
-            self.check_secrets(value, &at, seen)?;
-        }
-        Ok(())
+        let guarded = value["format"] == "password" || value["format"] == "e164";
+        value["type"] == "string" && !guarded && !self.is_shown(schema)
+    }
+
+    /// Whether an operation with this parameter answers with this type.
+    fn is_answered(&self, name: &str, parameter: &str) -> bool {
+        self.document.operations.iter().any(|operation| {
+            let answers = |answer: &Value| answer["$ref"] == name;
+            let mut parameters = operation.parameters.iter();
+            operation.answer.as_ref().is_some_and(answers)
+                && parameters.any(|(name, _)| *name == parameter)
+        })
     }
 
     /// Refuses operations that are not what the wrapper's methods call.
@@ -208,15 +193,10 @@ impl<'d> Facts<'d> {
 
     /// A constant for each operation, and one for each object that is sent.
     pub fn operations(&self) -> TokenStream {
-        let operations = self
-            .document
-            .operations
-            .iter()
-            .map(|operation| self.operation(operation));
-        let types = self
-            .sent
-            .iter()
-            .map(|name| (*name, &self.document.types[*name]));
+        let operations = self.document.operations.iter();
+        let operations = operations.map(|operation| self.operation(operation));
+        let types = self.sent.iter();
+        let types = types.map(|name| (*name, &self.document.types[*name]));
         let objects = types.filter(|(_, schema)| schema["properties"].is_object());
         let shapes = objects.map(|(name, schema)| {
             let ident = format_ident!("shape_{name}");
@@ -241,29 +221,18 @@ impl<'d> Facts<'d> {
     }
 
     fn operation(&self, operation: &Operation) -> TokenStream {
-        let Operation {
-            id,
-            method,
-            path,
-            body,
-            ..
-        } = operation;
+        let (id, path, content_type) = (operation.id, operation.path, &operation.content_type);
         let name = format_ident!("{}", operation.name.to_uppercase());
-        let method = method.to_uppercase();
+        let method = operation.method.to_uppercase();
         let summary = format!(" `{method} {path}`");
         let shape = |schema| self.shape_of(schema, Way::Request, false);
         let parameters = operation.parameters.iter().map(|(name, schema)| {
             let shape = shape(schema);
             quote!((#name, #shape))
         });
-        let content_type = body.as_ref().map_or("", |(content_type, _)| content_type);
-        let body = option(body.as_ref().map(|(_, schema)| shape(schema)));
-        let answer = option(
-            operation
-                .answer
-                .as_ref()
-                .map(|answer| self.answer(operation, answer)),
-        );
+        let body = option(operation.body.as_ref().map(shape));
+        let answer = operation.answer.as_ref();
+        let answer = option(answer.map(|answer| self.answer(operation, answer)));
         let mock = self.mock(operation);
         quote! {
             #[doc = #summary]
@@ -289,7 +258,7 @@ impl<'d> Facts<'d> {
 
     /// What the fake server needs.
     fn mock(&self, operation: &Operation) -> TokenStream {
-        let body = operation.body.as_ref().map(|(_, schema)| schema);
+        let body = operation.body.as_ref();
         let request = body.map(|body| json_schema::of_use(self, body, Way::Request).to_string());
         let request = request.unwrap_or_default();
         let sent = body.into_iter();
@@ -401,12 +370,9 @@ fn rust_name(schema: &Value) -> &str {
 fn limits(schema: &Value, way: Way) -> Vec<TokenStream> {
     // Where a phone number is only sent, its type guards it.
     let guarded = schema["format"] == "e164" && way == Way::Both;
-    let e164 = json!({ "pattern": E164 });
-    let e164 = entries(&e164).filter(|_| guarded);
-    entries(schema)
-        .chain(e164)
-        .filter_map(|(keyword, value)| limit(keyword, value))
-        .collect()
+    let e164 = guarded.then(|| limit("pattern", &E164.into())).flatten();
+    let limits = entries(schema).filter_map(|(keyword, value)| limit(keyword, value));
+    limits.chain(e164).collect()
 }
 
 /// `"maxLength": 3` → `Limit::MaxLength(3)`.

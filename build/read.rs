@@ -43,8 +43,9 @@ pub struct Operation<'d> {
     pub path: &'d str,
     /// In the order of their places in the path.
     pub parameters: Vec<(&'d str, Value)>,
-    /// What it is declared as, and its schema.
-    pub body: Option<(String, Value)>,
+    pub body: Option<Value>,
+    /// What the body is declared as.
+    pub content_type: String,
     pub statuses: Vec<&'d str>,
     /// None if no body comes with a success.
     pub answer: Option<Value>,
@@ -53,7 +54,7 @@ pub struct Operation<'d> {
 impl Operation<'_> {
     pub fn sent(&self) -> impl Iterator<Item = &Value> {
         let parameters = self.parameters.iter().map(|(_, schema)| schema);
-        parameters.chain(self.body.iter().map(|(_, schema)| schema))
+        parameters.chain(&self.body)
     }
 }
 
@@ -234,7 +235,8 @@ impl<'d> Reader<'d> {
             let at = format!("{at}/requestBody");
             let (body, at) = target(self.root, &node["requestBody"], at)?;
             check("body", body, &at)?;
-            operation.body = Some(self.json(body, &format!("{id}-body"), &at)?);
+            let (declared, schema) = self.json(body, &format!("{id}-body"), &at)?;
+            (operation.content_type, operation.body) = (declared, Some(schema));
         }
         // Errors are read by the wrapper, whatever is said of them.
         let successes = entries(&node["responses"]).filter(|(status, _)| status.starts_with('2'));
