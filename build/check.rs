@@ -71,6 +71,12 @@ fn keywords(place: &str) -> &'static str {
     }
 }
 
+/// The types that are told by these keywords where none is given.
+const TOLD: [(&str, &str); 3] = [
+    ("object", "properties additionalProperties required"),
+    ("array", "items"),
+    ("string", "enum pattern minLength maxLength"),
+];
 /// The extensions of this crate.
 const OURS: [&str; 2] = ["x-loggable", "x-repeats"];
 
@@ -143,24 +149,13 @@ pub fn follow<'d>(root: &'d Value, value: &Value, at: &str) -> Result<(&'d Value
 
 /// The kind of a schema: how it is combined, or its type; what has none is told by its keywords.
 pub fn kind(schema: &Value) -> &str {
-    let has = |keywords: &[&'static str]| {
-        keywords
-            .iter()
-            .copied()
-            .find(|keyword| !schema[*keyword].is_null())
-    };
-    let combined = has(&["allOf", "oneOf", "anyOf"]);
-    combined.or(schema["type"].as_str()).unwrap_or_else(|| {
-        if has(&["properties", "additionalProperties", "required"]).is_some() {
-            "object"
-        } else if has(&["items"]).is_some() {
-            "array"
-        } else if has(&["enum", "pattern", "minLength", "maxLength"]).is_some() {
-            "string"
-        } else {
-            "anything"
-        }
-    })
+    let has = |keyword: &&str| !schema[*keyword].is_null();
+    let combined = ["allOf", "oneOf", "anyOf"].into_iter().find(has);
+    let told = TOLD
+        .iter()
+        .find(|(_, keywords)| keywords.split(' ').any(|keyword| has(&keyword)));
+    let told = told.map_or("anything", |(kind, _)| kind);
+    combined.or(schema["type"].as_str()).unwrap_or(told)
 }
 
 /// Whether a schema becomes a type of its own; anything else is described where it is used.
