@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The most properties and values of one type, and of all of them; a type itself counts for three,
-/// and so does an operation. More would take too much time and memory.
+/// and so does an operation, a list or a map for one. More would take too much time and memory.
 const MOST: usize = 1_000;
 const MOST_OF_ALL: usize = 9_000;
 /// What stays as it is.
@@ -211,6 +211,7 @@ impl<'d> Schemas<'d> {
             _ => json!({ "type": kind }),
         };
         if kind == "array" {
+            self.grow(1, at)?;
             let at = format!("{at}/items");
             written["items"] = self.used(&schema["items"], &format!("{name}Item"), &at)?;
         }
@@ -284,6 +285,7 @@ impl<'d> Schemas<'d> {
             }
         };
         if !is_type(schema) {
+            self.grow(1, at)?;
             ensure(of_others != false, at, NO_OBJECT, "object")?;
             return Ok(json!({ "type": "object", "additionalProperties": of_others }));
         }
