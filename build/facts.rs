@@ -11,7 +11,7 @@ use super::{
     failure::{ANOTHER, NO_OPERATION, REPEATS, Result, SECRET, ensure, need, refuse},
     json_schema,
     read::{Document, Operation},
-    schema::{digits, entries, properties, texts},
+    schema::{digits, entries, properties, target, texts},
     wrapper::Method,
 };
 
@@ -101,9 +101,7 @@ impl<'d> Facts<'d> {
 
     /// What a reference leads to; anything else is itself.
     pub fn target<'s>(&'s self, schema: &'s Value) -> &'s Value {
-        schema["$ref"]
-            .as_str()
-            .map_or(schema, |name| &self.document.types[name])
+        target(&self.document.types, schema)
     }
 
     /// Whether something is said of a schema, or of what it refers to.
@@ -328,7 +326,7 @@ pub fn referred(schema: &Value) -> BTreeSet<&str> {
 
 /// All types that lead on from these, and these.
 fn reach<'d>(graph: &Graph<'d>, from: impl Iterator<Item = &'d str>) -> BTreeSet<&'d str> {
-    let (mut left, mut reached) = (Vec::from_iter(from), BTreeSet::new());
+    let (mut left, mut reached) = (from.collect::<Vec<_>>(), BTreeSet::new());
     while let Some(name) = left.pop() {
         if reached.insert(name) {
             left.extend(graph.get(name).into_iter().flatten());

@@ -16,7 +16,7 @@ use super::{
         SERVERS, TWO_ANSWERS, UNCHECKED, UNEXPECTED, UNKNOWN, VERSION, ensure, need, refuse,
     },
     names,
-    schema::{Schemas, entries, items, text},
+    schema::{Schemas, Types, entries, items, target, text},
     wrapper::Method,
 };
 
@@ -29,8 +29,7 @@ pub struct Document<'d> {
     pub operations: Vec<Operation<'d>>,
     /// Those that are not understood, and that the wrapper has no methods for.
     pub left_out: Vec<(String, Failure)>,
-    /// Objects, enums and choices, by the names of their types; also other names for them.
-    pub types: BTreeMap<String, Value>,
+    pub types: Types,
 }
 
 #[derive(Default)]
@@ -118,7 +117,7 @@ fn security(root: &Value) -> Result<(String, String)> {
     let scheme = schemes.find(|(name, _)| alone.contains(name));
     let (name, scheme) = need(scheme, "", NO_KEY, "")?;
     let at = format!("/components/securitySchemes/{}", escape(name));
-    let (scheme, at) = target(root, scheme, at)?;
+    let (scheme, at) = end(root, scheme, at)?;
     check("scheme", scheme, &at)?;
     let header = text(&scheme["name"]).to_ascii_lowercase();
     let usable = matches(r"[\w!#$%&'*+.^`|~-]+", &header) && !matches(HEADERS, &header);
@@ -171,11 +170,7 @@ fn server(nodes: &[(&str, &Value)]) -> Result<String> {
 }
 
 /// What a value refers to in the end, and its place; anything else is itself.
-fn target<'d>(
-    root: &'d Value,
-    mut value: &'d Value,
-    mut at: String,
-) -> Result<(&'d Value, String)> {
+fn end<'d>(root: &'d Value, mut value: &'d Value, mut at: String) -> Result<(&'d Value, String)> {
     let mut seen = BTreeSet::new();
     while let Some(reference) = value["$ref"].as_str() {
         ensure(seen.insert(reference), &at, ENDLESS, reference)?;
@@ -233,7 +228,7 @@ impl<'d> Reader<'d> {
         operation.parameters = self.parameters(operation, [owners[1], owners[0]])?;
         if !node["requestBody"].is_null() {
             let at = format!("{at}/requestBody");
-            let (body, at) = target(self.root, &node["requestBody"], at)?;
+            let (body, at) = end(self.root, &node["requestBody"], at)?;
             check("body", body, &at)?;
             let (declared, schema) = self.json(body, &format!("{id}-body"), &at)?;
             (operation.content_type, operation.body) = (declared, Some(schema));
@@ -244,7 +239,7 @@ impl<'d> Reader<'d> {
         for (status, response) in successes {
             let at = format!("{at}/responses/{status}");
             ensure(matches(r"2\d\d|2XX", status), &at, UNKNOWN, status)?;
-            let (response, at) = target(self.root, response, at)?;
+            let (response, at) = end(self.root, response, at)?;
             check("response", response, &at)?;
             let has_body = entries(&response["content"]).next().is_some();
             let body = has_body.then(|| self.json(response, &format!("{id}-response"), &at));
@@ -271,7 +266,7 @@ impl<'d> Reader<'d> {
         for (at, owner) in owners {
             for (index, parameter) in items(&owner["parameters"]).enumerate() {
                 let at = format!("{at}/parameters/{index}");
-                let (parameter, at) = target(self.root, parameter, at)?;
+                let (parameter, at) = end(self.root, parameter, at)?;
                 let name = text(&parameter["name"]);
                 // Headers of HTTP itself are none, and the key is not the caller's.
                 let lower = name.to_ascii_lowercase();
@@ -292,7 +287,7 @@ impl<'d> Reader<'d> {
             let own = names::value(name).is_some_and(|name| arguments.insert(name));
             ensure(own, &at, NO_ARGUMENT, name)?;
             let schema = self.used(schema, &format!("{id}-{name}"), &format!("{at}/schema"))?;
-            let target = self.schemas.type_of(&schema);
+            let target = target(&self.schemas.types, &schema);
             let is_text = target["type"] == "string" && target["format"] != "password";
             let fits = is_text || target["type"] == "integer";
             ensure(fits, &at, UNEXPECTED, "a text, an integer or an enum")?;
@@ -329,7 +324,7 @@ impl<'d> Reader<'d> {
     fn used(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         let name = need(names::type_name(name), at, NO_TYPE, name)?;
         let schema = self.schemas.all(schema, &name, at)?;
-        let target = self.schemas.type_of(&schema);
+        let target = target(&self.schemas.types, &schema);
         let nullable = schema["nullable"] == true || target["nullable"] == true;
         ensure(!nullable, at, ALL_NULL, "")?;
         Ok(schema)

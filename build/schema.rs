@@ -25,19 +25,20 @@ const MOST_OF_ALL: usize = 9_000;
 /// What stays as it is.
 const KEPT: &str = "format nullable readOnly writeOnly deprecated x-loggable x-repeats minLength maxLength \
      minItems maxItems uniqueItems minProperties maxProperties";
-/// Where the schemas are that may be referred to.
-const COMPONENTS: &str = "/components/schemas/";
-
 /// More than any document needs. A type in a type a hundred times over is too much for the compiler,
 /// and null at each level is a type as well.
 const DEEPEST: usize = 60;
+/// Where the schemas are that may be referred to.
+const COMPONENTS: &str = "/components/schemas/";
+
+/// Objects, enums and choices, by the names of their types; also other names for them.
+pub type Types = BTreeMap<String, Value>;
 
 pub struct Schemas<'d> {
     root: &'d Value,
     /// By the names of their types: where they are.
     pub components: BTreeMap<String, (String, &'d Value)>,
-    /// Objects, enums and choices, by their names.
-    pub types: BTreeMap<String, Value>,
+    pub types: Types,
     /// Their names as they were found.
     pub found: Vec<String>,
     /// The components that were referred to, and are read later, lest the stack grows.
@@ -66,6 +67,12 @@ pub fn entries(map: &Value) -> impl Iterator<Item = (&String, &Value)> {
     map.as_object().into_iter().flatten()
 }
 
+/// What a reference to a type leads to; anything else is itself.
+pub fn target<'s>(types: &'s Types, schema: &'s Value) -> &'s Value {
+    let name = schema["$ref"].as_str();
+    name.map_or(schema, |name| &types[name])
+}
+
 /// The properties in the order of the document.
 pub fn properties(object: &Value) -> impl Iterator<Item = (&str, &Value)> {
     texts(&object["x-order"]).map(|name| (name, &object["properties"][name]))
@@ -92,13 +99,6 @@ impl<'d> Schemas<'d> {
             depth,
             size,
         })
-    }
-
-    /// What a reference to a type leads to; anything else is itself.
-    pub fn type_of<'s>(&'s self, schema: &'s Value) -> &'s Value {
-        schema["$ref"]
-            .as_str()
-            .map_or(schema, |name| &self.types[name])
     }
 
     /// A schema where it is used, with the types that it leads to; if it is to be a type itself,
@@ -257,7 +257,7 @@ impl<'d> Schemas<'d> {
                     written["format"] = value.clone();
                 }
                 _ if KEPT.split(' ').any(|kept| kept == keyword) => {
-                    written[keyword] = value.clone()
+                    written[keyword] = value.clone();
                 }
                 _ => {}
             }
