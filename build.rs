@@ -25,10 +25,8 @@ fn main() {
     for source in ["build.rs", "build"].iter().chain(&SOURCES) {
         println!("cargo::rerun-if-changed={source}");
     }
-    let file = match env::var_os(VARIABLE) {
-        Some(file) if !file.is_empty() => PathBuf::from(file),
-        _ => PathBuf::from("openapi.yaml"),
-    };
+    let file = env::var_os(VARIABLE).filter(|file| !file.is_empty());
+    let file = PathBuf::from(file.unwrap_or_else(|| "openapi.yaml".into()));
     let name = file.display().to_string();
     if !name.contains(char::is_control) {
         println!("cargo::rerun-if-changed={name}");
@@ -50,32 +48,20 @@ fn main() {
 fn generate(file: &Path, name: &str) -> Result<Vec<(String, Failure)>> {
     const READ: &str = "read the document";
     if name.contains(char::is_control) {
+        let reason = "its name has a control character".to_owned();
         let remedy = "Give the document a name without line breaks.";
-        return Err(Failure::new(
-            READ,
-            "its name has a control character".into(),
-            remedy,
-        ));
+        return Err(Failure::new(READ, reason, remedy));
     }
     let read = |file: &Path| {
-        fs::read_to_string(file).map_err(|e| {
-            Failure::new(
-                READ,
-                e.to_string(),
-                "Check the path; a relative one starts at this crate's folder, so give SIGMAMIND_OPENAPI \
-                 an absolute one, or set it in .cargo/config.toml with `relative = true`.",
-            )
-        })
+        let remedy = "Check the path; a relative one starts at this crate's folder, so give SIGMAMIND_OPENAPI \
+            an absolute one, or set it in .cargo/config.toml with `relative = true`.";
+        fs::read_to_string(file).map_err(|e| Failure::new(READ, e.to_string(), remedy))
     };
     let text = read(file)?;
     let [client, lib] = SOURCES.map(|source| read(Path::new(source)));
-    let (client, lib) = (client?, lib?);
+    let (client, lib) = (&client?, &lib?);
     let base = file.file_name().unwrap_or_default().to_string_lossy();
-    let sources = Sources {
-        client: &client,
-        lib: &lib,
-    };
-    let Generated { code, left_out } = build::generate(&base, &text, &sources)?;
+    let Generated { code, left_out } = build::generate(&base, &text, &Sources { client, lib })?;
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("client.rs");
     fs::write(&out, code).map_err(|e| {
         let remedy = "Check that the target folder has room and is writable.";

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
-    failure::{ANOTHER, Failure, NO_OPERATION, REPEATS, Result, SECRET, ensure},
+    failure::{ANOTHER, NO_OPERATION, REPEATS, Result, SECRET, ensure, need, refuse},
     json_schema, names,
     read::{Document, Operation},
-    schema::{digits, entries, properties, texts},
+    schema::{digits, entries, properties, target, texts},
     wrapper::Method,
 };
 
@@ -27,13 +27,16 @@ pub enum Way {
 
 pub struct Facts<'d> {
     pub document: &'d Document<'d>,
-    sent: BTreeSet<String>,
-    received: BTreeSet<String>,
+    sent: BTreeSet<&'d str>,
+    received: BTreeSet<&'d str>,
     /// The types in which, or below which, something has a limit.
-    limited: BTreeSet<String>,
+    limited: BTreeSet<&'d str>,
     /// The types that lead to themselves, or to one that does.
-    pub circular: BTreeSet<String>,
+    pub circular: BTreeSet<&'d str>,
 }
+
+/// What leads on from each type.
+type Graph<'d> = BTreeMap<&'d str, BTreeSet<&'d str>>;
 
 pub fn is_secret(schema: &Value) -> bool {
     schema["format"] == "password"
@@ -45,76 +48,47 @@ fn sounds_secret(name: &str) -> bool {
     words.iter().any(|word| name.contains(word))
 }
 
-/// The schemas that a schema is made of.
-pub fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
+/// What is in a list or a map.
+fn inner(schema: &Value) -> impl Iterator<Item = &Value> {
     let inner = [&schema["items"], &schema["additionalProperties"]];
-    let inner = inner.into_iter().filter(|inner| inner.is_object());
-    properties(schema).map(|(_, schema)| schema).chain(inner)
+    inner.into_iter().filter(|inner| inner.is_object())
+}
+
+/// The schemas that a schema is made of.
+fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
+    let properties = properties(schema).map(|(_, schema)| schema);
+    properties.chain(inner(schema))
 }
 
 impl<'d> Facts<'d> {
     pub fn new(document: &'d Document<'d>) -> Self {
+        let (mut below, mut above) = (Graph::new(), Graph::new());
+        for (name, schema) in &document.types {
+            let names = referred(schema);
+            for below in &names {
+                above.entry(*below).or_default().insert(name);
+            }
+            below.insert(name, names);
+        }
+        let operations = || document.operations.iter();
+        let sent = operations().flat_map(Operation::sent).flat_map(referred);
+        let received = operations().flat_map(|operation| &operation.answer);
         let mut facts = Self {
             document,
-            sent: BTreeSet::new(),
-            received: BTreeSet::new(),
+            sent: reach(&below, sent),
+            received: reach(&below, received.flat_map(referred)),
             limited: BTreeSet::new(),
             circular: BTreeSet::new(),
         };
-        for operation in &document.operations {
-            operation
-                .sent()
-                .for_each(|schema| reach(document, schema, &mut facts.sent));
-            operation
-                .answer
-                .iter()
-                .for_each(|schema| reach(document, schema, &mut facts.received));
+        let is_limited = |name: &&&str| facts.is_limited(&document.types[**name], facts.way(name));
+        facts.limited = reach(&above, facts.sent.iter().filter(is_limited).copied());
+        let mut known = BTreeMap::new();
+        for name in below.keys() {
+            is_circular(&below, name, &mut known);
         }
-        facts.follow();
+        let circular = known.into_iter().filter(|(_, is_so)| *is_so);
+        facts.circular = circular.map(|(name, _)| name).collect();
         facts
-    }
-
-    /// Tells of each type whether anything below has a limit, and whether it leads to itself.
-    fn follow(&mut self) {
-        let (mut users, mut left) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
-        for (name, schema) in &self.document.types {
-            let mut names = BTreeSet::new();
-            direct(schema, &mut names);
-            left.insert(name, names.len());
-            for used in names {
-                users.entry(used).or_default().push(name);
-            }
-        }
-        let limited = self
-            .sent
-            .iter()
-            .filter(|name| self.is_limited(&self.document.types[*name], self.way(name)));
-        let mut found: Vec<_> = limited.cloned().collect();
-        while let Some(name) = found.pop() {
-            let users = users.get(&*name).into_iter().flatten();
-            found.extend(
-                users
-                    .map(ToString::to_string)
-                    .filter(|user| !self.limited.contains(user)),
-            );
-            self.limited.insert(name);
-        }
-        // What leads to no other type is no circle, and so on from there.
-        let mut ends: Vec<_> = left
-            .iter()
-            .filter(|(_, left)| **left == 0)
-            .map(|(name, _)| *name)
-            .collect();
-        while let Some(name) = ends.pop() {
-            left.remove(name);
-            for user in users.get(&**name).into_iter().flatten() {
-                let left = left.entry(user).and_modify(|left| *left -= 1).or_insert(1);
-                if *left == 0 {
-                    ends.push(user);
-                }
-            }
-        }
-        self.circular = left.into_keys().cloned().collect();
     }
 
     pub fn way(&self, name: &str) -> Way {
@@ -127,9 +101,7 @@ impl<'d> Facts<'d> {
 
     /// What a reference leads to; anything else is itself.
     pub fn target<'s>(&'s self, schema: &'s Value) -> &'s Value {
-        schema["$ref"]
-            .as_str()
-            .map_or(schema, |name| &self.document.types[name])
+        target(&self.document.types, schema)
     }
 
     /// Whether something is said of a schema, or of what it refers to.
@@ -156,86 +128,61 @@ impl<'d> Facts<'d> {
 
     /// Refuses what would lose a guard, and a mark that means nothing.
     pub fn check(&self) -> Result<()> {
-        let mut seen = BTreeSet::new();
-        for operation in &self.document.operations {
-            for schema in operation.sent() {
-                self.check_secrets(schema, operation.id, &mut seen)?;
-            }
-        }
         for (name, object) in &self.document.types {
-            let answers = |operation: &&Operation| {
-                operation
-                    .answer
-                    .as_ref()
-                    .is_some_and(|answer| answer["$ref"] == **name)
-            };
             for (property, schema) in properties(object) {
-                let Some(parameter) = schema["x-repeats"].as_str() else {
-                    continue;
-                };
-                let mut operations = self.document.operations.iter().filter(answers);
-                let known =
-                    operations.any(|o| o.parameters.iter().any(|(name, _)| *name == parameter));
-                ensure(known, &format!("{name}.{property}"), REPEATS, parameter)?;
+                let at = format!("{name}.{property}");
+                let plain = self.sent.contains(&**name) && self.is_plain(schema);
+                ensure(!plain || !sounds_secret(property), &at, SECRET, property)?;
+                let repeats = |parameter: &&str| !self.is_answered(name, parameter);
+                let unknown = schema["x-repeats"].as_str().filter(repeats);
+                refuse(unknown, &at, REPEATS)?;
             }
         }
         Ok(())
     }
 
-    fn check_secrets(&self, schema: &Value, at: &str, seen: &mut BTreeSet<String>) -> Result<()> {
-        let name = schema["$ref"].as_str().unwrap_or_default();
-        if !name.is_empty() && !seen.insert(name.to_owned()) {
-            return Ok(());
+    /// Whether it is a text without a guard, or texts in lists and maps.
+    fn is_plain(&self, schema: &Value) -> bool {
+        let mut value = schema;
+        while let Some(inner) = inner(value).find(|_| value["properties"].is_null()) {
+            value = inner;
         }
-        for (name, schema) in properties(self.target(schema)) {
-            let at = format!("{at}.{name}");
-            let mut value = schema;
-            while let Some(inner) = parts(value)
-                .next()
-                .filter(|_| value["properties"].is_null())
-            {
-                value = inner;
-            }
-            let guarded = value["format"] == "password" || value["format"] == "e164";
-            let plain = value["type"] == "string" && !guarded && !self.is_shown(schema);
-            ensure(!plain || !sounds_secret(name), &at, SECRET, name)?;
-            self.check_secrets(value, &at, seen)?;
-        }
-        Ok(())
+        let guarded = value["format"] == "password" || value["format"] == "e164";
+        value["type"] == "string" && !guarded && !self.is_shown(schema)
+    }
+
+    /// Whether an operation with this parameter answers with this type.
+    fn is_answered(&self, name: &str, parameter: &str) -> bool {
+        self.document.operations.iter().any(|operation| {
+            let answers = |answer: &Value| answer["$ref"] == name;
+            let mut parameters = operation.parameters.iter();
+            operation.answer.as_ref().is_some_and(answers)
+                && parameters.any(|(name, _)| *name == parameter)
+        })
     }
 
     /// Refuses operations that are not what the wrapper's methods call.
     pub fn compare(&self, methods: &[Method]) -> Result<()> {
-        for Method {
-            name,
-            operation,
-            arguments,
-            answer,
-        } in methods
-        {
-            let described = self
-                .document
-                .operations
-                .iter()
-                .find(|known| known.name == *operation);
-            let described =
-                described.ok_or_else(|| Failure::at("/paths", NO_OPERATION, operation))?;
+        for method in methods {
+            let mut operations = self.document.operations.iter();
+            let described = operations.find(|known| known.name == method.operation);
+            let described = need(described, "/paths", NO_OPERATION, &method.operation)?;
             let sent: Vec<_> = described.sent().map(rust_name).collect();
             let received = described.answer.as_ref().map_or("()", rust_name);
-            let is = |is: &str, known: &str| {
+            let is = |(is, known): (&&str, &String)| {
                 let alias = self.document.types.get(known);
-                known.is_empty() || known == is || alias.is_some_and(|alias| alias["$ref"] == is)
+                known.is_empty() || known == is || alias.is_some_and(|alias| alias["$ref"] == **is)
             };
-            let fits = sent.len() == arguments.len()
-                && sent
-                    .iter()
-                    .zip(arguments)
-                    .all(|(is_now, known)| is(is_now, known))
-                && is(received, answer);
-            let (sent, arguments) = (sent.join(", "), arguments.join(", "));
+            let fits = sent.len() == method.arguments.len()
+                && sent.iter().zip(&method.arguments).all(is)
+                && is((&received, &method.answer));
             let reason = format!(
-                "`{}` is ({sent}) -> {received}, and `Client::{name}` calls it as ({arguments}) -> {answer}",
-                described.id
+                "`{}` is ({}) -> {received}, and `Client::{}` calls it as ({}) -> {}",
+                described.id,
+                sent.join(", "),
+                method.name,
+                method.arguments.join(", "),
+                method.answer
             );
             ensure(fits, &described.at, ANOTHER, &reason)?;
         }
@@ -244,22 +191,18 @@ impl<'d> Facts<'d> {
 
     /// A constant for each operation, and one for each object that is sent.
     pub fn operations(&self) -> TokenStream {
-        let operations = self
-            .document
-            .operations
-            .iter()
-            .map(|operation| self.operation(operation));
-        let objects = self
-            .sent
-            .iter()
-            .filter(|name| self.document.types[*name]["properties"].is_object());
-        let shapes = objects.map(|name| {
+        let operations = self.document.operations.iter();
+        let operations = operations.map(|operation| self.operation(operation));
+        let types = self.sent.iter();
+        let types = types.map(|name| (*name, &self.document.types[*name]));
+        let objects = types.filter(|(_, schema)| schema["properties"].is_object());
+        let shapes = objects.map(|(name, schema)| {
             let ident = format_ident!("shape_{name}");
-            let shape = self.shape(&self.document.types[name], self.way(name), false);
+            let shape = self.shape(schema, self.way(name), false);
             quote!(static #ident: Shape = #shape;)
         });
         let schemas = self.sent.iter();
-        let schemas = schemas.map(|name| (name.clone(), json_schema::of_type(self, name)));
+        let schemas = schemas.map(|name| ((*name).to_owned(), json_schema::of_type(self, name)));
         let schemas = schemas.collect::<Value>().to_string();
         quote! {
             /// What the document says of each operation.
@@ -276,29 +219,18 @@ impl<'d> Facts<'d> {
     }
 
     fn operation(&self, operation: &Operation) -> TokenStream {
-        let Operation {
-            id,
-            method,
-            path,
-            body,
-            ..
-        } = operation;
+        let (id, path, content_type) = (operation.id, operation.path, &operation.content_type);
         let name = format_ident!("{}", operation.name.to_uppercase());
-        let method = method.to_uppercase();
+        let method = operation.method.to_uppercase();
         let summary = format!(" `{method} {path}`");
         let shape = |schema| self.shape_of(schema, Way::Request, false);
         let parameters = operation.parameters.iter().map(|(name, schema)| {
             let shape = shape(schema);
             quote!((#name, #shape))
         });
-        let content_type = body.as_ref().map_or("", |(content_type, _)| content_type);
-        let body = option(body.as_ref().map(|(_, schema)| shape(schema)));
-        let answer = option(
-            operation
-                .answer
-                .as_ref()
-                .map(|answer| self.answer(operation, answer)),
-        );
+        let body = option(operation.body.as_ref().map(shape));
+        let answer = operation.answer.as_ref();
+        let answer = option(answer.map(|answer| self.answer(operation, answer)));
         let mock = self.mock(operation);
         quote! {
             #[doc = #summary]
@@ -338,31 +270,21 @@ impl<'d> Facts<'d> {
 
     /// What the fake server needs.
     fn mock(&self, operation: &Operation) -> TokenStream {
-        let Some((_, body)) = &operation.body else {
-            return quote!(Mock {
-                request: "",
-                returned: &[]
-            });
-        };
-        let schema = json_schema::of_use(self, body, Way::Request).to_string();
-        let answered: Vec<_> = operation
-            .answer
-            .iter()
-            .flat_map(|a| properties(self.target(a)))
-            .collect();
+        let body = operation.body.as_ref();
+        let request = body.map(|body| json_schema::of_use(self, body, Way::Request).to_string());
+        let request = request.unwrap_or_default();
+        let sent = body.into_iter();
+        let sent = sent.flat_map(|body| properties(self.target(body)));
         // The API spells one property `…Uri` where it is sent and `…URI` where it is returned.
-        let returned = properties(self.target(body)).filter_map(|(name, schema)| {
-            let same = answered.iter().find(|(other, _)| *other == name);
-            let alike = || {
-                answered
-                    .iter()
-                    .find(|(other, _)| other.eq_ignore_ascii_case(name))
-            };
-            let (target, _) = same.or_else(alike)?;
+        let returned = sent.filter_map(|(name, schema)| {
+            let answer = operation.answer.iter();
+            let answered = answer.flat_map(|answer| properties(self.target(answer)));
+            let alike = answered.filter(|(other, _)| other.eq_ignore_ascii_case(name));
+            let (target, _) = alike.min_by_key(|(other, _)| *other != name)?;
             let kept = self.says(schema, "writeOnly") || is_secret(schema);
             (!kept).then(|| quote!((#name, #target)))
         });
-        quote!(Mock { request: #schema, returned: &[#(#returned),*] })
+        quote!(Mock { request: #request, returned: &[#(#returned),*] })
     }
 
     /// A reference to the shape of a schema.
@@ -394,20 +316,11 @@ impl<'d> Facts<'d> {
         let items = of(&target["items"]).map(|shape| quote!(items: Some(#shape),));
         let limits = limits(target, way);
         let limits = (!limits.is_empty()).then(|| quote!(limits: &[#(#limits),*],));
+        let shown = shown.then(|| quote!(shown: true,));
+        let secret = is_secret(schema).then(|| quote!(secret: true,));
         let limited = self.is_limited(schema, way);
-        let flags = [
-            ("shown", shown),
-            ("secret", is_secret(schema)),
-            ("limited", limited),
-        ];
-        let flags = flags
-            .into_iter()
-            .filter(|(_, is_set)| *is_set)
-            .map(|(name, _)| {
-                let name = format_ident!("{name}");
-                quote!(#name: true,)
-            });
-        quote!(Shape { #(#flags)* #limits #properties #others #items ..Shape::UNKNOWN })
+        let limited = limited.then(|| quote!(limited: true,));
+        quote!(Shape { #shown #secret #limited #limits #properties #others #items ..Shape::UNKNOWN })
     }
 
     /// Whether anything here or below has a limit.
@@ -420,22 +333,32 @@ impl<'d> Facts<'d> {
 }
 
 /// The names of the types that a schema refers to itself.
-pub fn direct<'s>(schema: &'s Value, names: &mut BTreeSet<&'s str>) {
-    names.extend(schema["$ref"].as_str());
-    parts(schema).for_each(|part| direct(part, names));
+pub fn referred(schema: &Value) -> BTreeSet<&str> {
+    let own = schema["$ref"].as_str().into_iter();
+    own.chain(parts(schema).flat_map(referred)).collect()
 }
 
-/// The names of all types that lead on from a schema.
-fn reach(document: &Document, schema: &Value, names: &mut BTreeSet<String>) {
-    let mut left = vec![schema];
-    while let Some(schema) = left.pop() {
-        left.extend(parts(schema));
-        if let Some(name) = schema["$ref"].as_str()
-            && names.insert(name.to_owned())
-        {
-            left.push(&document.types[name]);
+/// All types that lead on from these, and these.
+fn reach<'d>(graph: &Graph<'d>, from: impl Iterator<Item = &'d str>) -> BTreeSet<&'d str> {
+    let (mut left, mut reached) = (from.collect::<Vec<_>>(), BTreeSet::new());
+    while let Some(name) = left.pop() {
+        if reached.insert(name) {
+            left.extend(graph.get(name).into_iter().flatten());
         }
     }
+    reached
+}
+
+/// Whether a type leads to itself, or to one that does; so it does while that is being found out.
+fn is_circular<'d>(graph: &Graph<'d>, name: &'d str, known: &mut BTreeMap<&'d str, bool>) -> bool {
+    if let Some(known) = known.get(name) {
+        return *known;
+    }
+    known.insert(name, true);
+    let mut below = graph[name].iter();
+    let is_so = below.any(|below| is_circular(graph, below, known));
+    known.insert(name, is_so);
+    is_so
 }
 
 /// The last part of the name of the type, without a reference.
@@ -459,12 +382,9 @@ fn rust_name(schema: &Value) -> &str {
 fn limits(schema: &Value, way: Way) -> Vec<TokenStream> {
     // Where a phone number is only sent, its type guards it.
     let guarded = schema["format"] == "e164" && way == Way::Both;
-    let e164 = json!({ "pattern": E164 });
-    let e164 = entries(&e164).filter(|_| guarded);
-    entries(schema)
-        .chain(e164)
-        .filter_map(|(keyword, value)| limit(keyword, value))
-        .collect()
+    let e164 = guarded.then(|| limit("pattern", &E164.into())).flatten();
+    let limits = entries(schema).filter_map(|(keyword, value)| limit(keyword, value));
+    limits.chain(e164).collect()
 }
 
 /// `"maxLength": 3` → `Limit::MaxLength(3)`.

@@ -29,6 +29,12 @@ impl Failure {
         Self { place, ..failure }
     }
 
+    /// For what the generator does not write as it did.
+    pub fn changed(reason: String) -> Self {
+        let remedy = "The generator has changed: compare build/types.rs and build/url.rs with what it writes.";
+        Self::new("complete the client", reason, remedy)
+    }
+
     /// One line, as a directive for cargo has no more.
     pub fn line(&self, file: &str) -> String {
         // The generator may print a whole syntax tree.
@@ -46,6 +52,11 @@ pub fn ensure(is_so: bool, place: &str, text: &str, what: &str) -> Result<()> {
 
 pub fn need<T>(value: Option<T>, place: &str, text: &str, what: &str) -> Result<T> {
     value.ok_or_else(|| Failure::at(place, text, what))
+}
+
+/// Refuses what was found, if anything was.
+pub fn refuse(found: Option<&str>, place: &str, text: &str) -> Result<()> {
+    ensure(found.is_none(), place, text, found.unwrap_or_default())
 }
 
 /// On one line, and of at most so many characters.
@@ -93,7 +104,7 @@ pub const NO_SCALARS: &str =
 pub const NO_LIMIT: &str =
     "`{}` would not be checked for one alternative alone | Take it out, for the server to check.";
 pub const NO_NUMBER: &str = "{} is no number that could be checked | Leave it to the server.";
-pub const NO_PATTERN: &str = "the pattern {} | Write it as an ECMAScript regular expression that looks neither around nor back.";
+pub const NO_PATTERN: &str = "the pattern is not understood: {} | Write it as an ECMAScript regular expression that looks neither around nor back.";
 pub const NULL: &str = "null is listed and not allowed | Say `nullable: true`, or take it out.";
 pub const GUARD: &str = "`{}` is of plain texts | Take one of the two out.";
 pub const SECRET: &str = "`{}` sounds like a secret and would be a plain text | \

@@ -24,7 +24,7 @@ use facts::Facts;
 pub use failure::{Failure, Result};
 pub use wrapper::Sources;
 
-/// More than any document needs, since `check::DEEPEST` bounds them.
+/// More than any document needs, since `schema::DEEPEST` bounds them.
 const STACK: usize = 256 << 20;
 /// What is longer takes too long.
 const LONGEST: usize = 1 << 20;

@@ -45,16 +45,14 @@ fn of_operation(facts: &Facts, operation: &Operation) -> Value {
     if let Some(answer) = &operation.answer {
         response["content"] = content(answer, Way::Response);
     }
-    let responses = operation
-        .statuses
-        .iter()
-        .map(|status| ((*status).to_owned(), response.clone()));
+    let statuses = operation.statuses.iter();
+    let responses = statuses.map(|status| ((*status).to_owned(), response.clone()));
     let mut written = json!({
         "operationId": operation.name,
         "parameters": parameters.collect::<Value>(),
         "responses": responses.collect::<Value>(),
     });
-    if let Some((_, schema)) = &operation.body {
+    if let Some(schema) = &operation.body {
         written["requestBody"] =
             json!({ "required": true, "content": content(schema, Way::Request) });
     }
@@ -67,12 +65,9 @@ fn of_object(facts: &Facts, name: &str, object: &Value) -> Value {
     let mut written = json!({ "type": "object", "properties": {}, "required": required });
     for (property, schema) in properties(object) {
         let mut value = of_property(facts, schema, way);
-        let is_collection = ["array", "object"].iter().any(|ty| schema["type"] == *ty);
-        if is_collection
-            && way != Way::Response
-            && !required.contains(&property)
-            && !facts.says(schema, "nullable")
-        {
+        let is_collection = schema["type"] == "array" || schema["type"] == "object";
+        let is_optional = is_collection && !required.contains(&property);
+        if is_optional && way != Way::Response && !facts.says(schema, "nullable") {
             value["nullable"] = true.into();
         }
         written["properties"][property] = value;
@@ -93,10 +88,8 @@ fn of_property(facts: &Facts, schema: &Value, way: Way) -> Value {
         return value;
     }
     // The generator does not see that it would be in itself.
-    let endless = schema["$ref"]
-        .as_str()
-        .is_some_and(|name| facts.circular.contains(name));
-    let inner = if endless {
+    let endless = |name| facts.circular.contains(name);
+    let inner = if schema["$ref"].as_str().is_some_and(endless) {
         rust("std::boxed::Box", &[value])
     } else {
         value
@@ -107,30 +100,27 @@ fn of_property(facts: &Facts, schema: &Value, way: Way) -> Value {
 /// A value in a list or a map.
 fn of_item(facts: &Facts, schema: &Value, way: Way) -> Value {
     let value = of_value(facts, schema, way);
-    let nullable = facts.says(schema, "nullable") && value != json!({});
-    if nullable {
-        rust("std::option::Option", &[value])
-    } else {
-        value
+    if facts.says(schema, "nullable") && value != json!({}) {
+        return rust("std::option::Option", &[value]);
     }
+    value
 }
 
 /// A value that is not null.
 fn of_value(facts: &Facts, schema: &Value, way: Way) -> Value {
+    let of_ours = |name: &str| rust(&format!("sigmamind::{name}"), &[]);
     if let Some(name) = schema["$ref"].as_str() {
         return if facts.target(schema)["properties"].is_object() {
             json!({ "$ref": format!("#/components/schemas/{name}") })
         } else {
-            rust(&format!("sigmamind::generated::enums::{name}"), &[])
+            of_ours(&format!("generated::enums::{name}"))
         };
     }
     let item = |keyword: &str| of_item(facts, &schema[keyword], way);
     match (schema["type"].as_str(), schema["format"].as_str()) {
-        (Some("string"), Some("password")) => rust("sigmamind::types::Secret", &[]),
-        (Some("string"), Some("e164")) if way == Way::Request => {
-            rust("sigmamind::types::E164", &[])
-        }
-        (Some("string"), Some("e164")) => rust("sigmamind::types::ReportedNumber", &[]),
+        (Some("string"), Some("password")) => of_ours("types::Secret"),
+        (Some("string"), Some("e164")) if way == Way::Request => of_ours("types::E164"),
+        (Some("string"), Some("e164")) => of_ours("types::ReportedNumber"),
         (Some("integer"), Some("int32")) => json!({ "type": "integer", "format": "int32" }),
         (Some("integer"), _) => json!({ "type": "integer", "format": "int64" }),
         (Some("number"), Some("float")) => json!({ "type": "number", "format": "float" }),

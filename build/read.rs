@@ -9,14 +9,14 @@ use regex_lite::Regex;
 use serde_json::{Value, json};
 
 use super::{
-    check::{Check, escape},
+    check::{check, escape, follow},
     failure::{
-        ALL_NULL, Failure, NO_ARGUMENT, NO_HEADER, NO_JSON, NO_KEY, NO_METHOD, NO_SCHEMA,
+        ALL_NULL, ENDLESS, Failure, NO_ARGUMENT, NO_HEADER, NO_JSON, NO_KEY, NO_METHOD, NO_SCHEMA,
         NO_SERVER, NO_SUCCESS, NO_TEMPLATE, NO_TYPE, NOT_IN_PATH, NOT_PATH, OTHER_KEY, Result,
-        SERVERS, TWO_ANSWERS, UNCHECKED, UNEXPECTED, UNKNOWN, VERSION, ensure, need,
+        SERVERS, TWO_ANSWERS, UNCHECKED, UNEXPECTED, UNKNOWN, VERSION, ensure, need, refuse,
     },
     names,
-    schema::{Schemas, entries, items, text},
+    schema::{Schemas, Types, entries, items, target, text},
     wrapper::Method,
 };
 
@@ -29,10 +29,10 @@ pub struct Document<'d> {
     pub operations: Vec<Operation<'d>>,
     /// Those that are not understood, and that the wrapper has no methods for.
     pub left_out: Vec<(String, Failure)>,
-    /// Objects, enums and choices, by the names of their types; also other names for them.
-    pub types: BTreeMap<String, Value>,
+    pub types: Types,
 }
 
+#[derive(Default)]
 pub struct Operation<'d> {
     pub at: String,
     pub id: &'d str,
@@ -40,11 +40,11 @@ pub struct Operation<'d> {
     pub name: String,
     pub method: &'static str,
     pub path: &'d str,
-    item: &'d Value,
     /// In the order of their places in the path.
     pub parameters: Vec<(&'d str, Value)>,
-    /// What it is declared as, and its schema.
-    pub body: Option<(String, Value)>,
+    pub body: Option<Value>,
+    /// What the body is declared as.
+    pub content_type: String,
     pub statuses: Vec<&'d str>,
     /// None if no body comes with a success.
     pub answer: Option<Value>,
@@ -53,7 +53,7 @@ pub struct Operation<'d> {
 impl Operation<'_> {
     pub fn sent(&self) -> impl Iterator<Item = &Value> {
         let parameters = self.parameters.iter().map(|(_, schema)| schema);
-        parameters.chain(self.body.iter().map(|(_, schema)| schema))
+        parameters.chain(&self.body)
     }
 }
 
@@ -77,61 +77,106 @@ pub fn read<'d>(
 ) -> Result<Document<'d>> {
     let version = text(&root["openapi"]);
     ensure(version.starts_with("3.0."), "/openapi", VERSION, version)?;
-    let mut check = Check::new(root);
-    check.all("document", root, "")?;
-    let (scheme, key_header) = security(root, &mut check)?;
-    let (schemas, server) = (Schemas::new(root)?, None);
+    check("document", root, "")?;
+    let (scheme, key_header) = security(root)?;
     let mut reader = Reader {
         root,
-        check,
-        schemas,
+        schemas: Schemas::new(root)?,
         scheme,
         key_header,
-        server,
+        server: None,
     };
     let is_wanted = |name: &String| methods.iter().any(|method| method.operation == *name);
     let (mut operations, mut left_out) = (Vec::new(), Vec::new());
-    let mut found = reader.find()?;
+    let mut found = find(root)?;
     // The first says which server it is.
-    found.sort_by_key(|operation| !is_wanted(&operation.name));
-    for mut operation in found {
-        match reader.whole(|reader| reader.operation(&mut operation)) {
+    found.sort_by_key(|(operation, _)| !is_wanted(&operation.name));
+    for (mut operation, item) in found {
+        match reader.whole(|reader| reader.operation(&mut operation, item)) {
             Ok(()) => operations.push(operation),
             Err(failure) if is_wanted(&operation.name) => return Err(failure),
             Err(failure) => left_out.push((operation.id.to_owned(), failure)),
         }
     }
     reader.components(types)?;
-    let server = reader
-        .server
-        .take()
-        .map_or_else(|| reader.server(&[("", root)]), Ok)?;
-    let (key_header, types) = (reader.key_header, reader.schemas.types);
+    let known = reader.server;
     Ok(Document {
-        server,
-        key_header,
+        server: known.map_or_else(|| server(&[("", root)]), Ok)?,
+        key_header: reader.key_header,
         operations,
         left_out,
-        types,
+        types: reader.schemas.types,
     })
 }
 
 /// The name of the scheme that brings the key in a header, and the header.
-fn security<'d>(root: &'d Value, check: &mut Check<'d>) -> Result<(String, String)> {
+fn security(root: &Value) -> Result<(String, String)> {
     let alone = items(&root["security"]).filter(|names| entries(names).count() == 1);
     let alone: BTreeSet<_> = alone.flat_map(entries).map(|(name, _)| name).collect();
-    for (name, scheme) in entries(&root["components"]["securitySchemes"]) {
-        if !alone.contains(name) {
-            continue;
+    let mut schemes = entries(&root["components"]["securitySchemes"]);
+    let scheme = schemes.find(|(name, _)| alone.contains(name));
+    let (name, scheme) = need(scheme, "", NO_KEY, "")?;
+    let at = format!("/components/securitySchemes/{}", escape(name));
+    let (scheme, at) = end(root, scheme, at)?;
+    check("scheme", scheme, &at)?;
+    let header = text(&scheme["name"]).to_ascii_lowercase();
+    let usable = matches(r"[\w!#$%&'*+.^`|~-]+", &header) && !matches(HEADERS, &header);
+    ensure(usable, &format!("{at}/name"), NO_HEADER, &header)?;
+    Ok((name.clone(), header))
+}
+
+/// All operations, with names that differ, as far as they have not been read, and their paths.
+fn find(root: &Value) -> Result<Vec<(Operation<'_>, &Value)>> {
+    let (mut found, mut names) = (Vec::new(), BTreeSet::new());
+    let paths = entries(&root["paths"]).filter(|(path, _)| !path.starts_with("x-"));
+    for (path, item) in paths {
+        let at = format!("/paths/{}", escape(path));
+        check("path", item, &at)?;
+        for method in METHODS.into_iter().filter(|name| item[name].is_object()) {
+            let (at, id) = (format!("{at}/{method}"), text(&item[method]["operationId"]));
+            let name = names::method(id).filter(|name| names.insert(name.clone()));
+            let operation = Operation {
+                name: need(name, &at, NO_METHOD, id)?,
+                at,
+                id,
+                method,
+                path,
+                ..Operation::default()
+            };
+            found.push((operation, item));
         }
-        let at = format!("/components/securitySchemes/{}", escape(name));
-        let scheme = check.all("scheme", scheme, &at)?;
-        let header = text(&scheme["name"]).to_ascii_lowercase();
-        let usable = matches(r"[\w!#$%&'*+.^`|~-]+", &header) && !matches(HEADERS, &header);
-        ensure(usable, &format!("{at}/name"), NO_HEADER, &header)?;
-        return Ok((name.clone(), header));
     }
-    Err(Failure::at("", NO_KEY, ""))
+    Ok(found)
+}
+
+/// The first of the nearest `servers`, with the defaults of its variables.
+fn server(nodes: &[(&str, &Value)]) -> Result<String> {
+    let mut nodes = nodes.iter();
+    let nearest = nodes.find(|(_, node)| node["servers"][0].is_object());
+    let (at, node) = need(nearest, "", NO_SERVER, "none")?;
+    let (at, server) = (format!("{at}/servers/0"), &node["servers"][0]);
+    check("server", server, &at)?;
+    let mut url = text(&server["url"]).to_owned();
+    for (name, variable) in entries(&server["variables"]) {
+        let (default, values) = (&variable["default"], &variable["enum"]);
+        let listed = values.is_null() || items(values).any(|value| value == default);
+        ensure(listed, &at, UNEXPECTED, "a default that is listed")?;
+        url = url.replace(&format!("{{{name}}}"), text(default));
+    }
+    let url = url.trim_end_matches('/');
+    let plain = matches(ADDRESS, url);
+    ensure(plain && !url.contains("xn--"), &at, NO_SERVER, url)?;
+    Ok(url.to_owned())
+}
+
+/// What a value refers to in the end, and its place; anything else is itself.
+fn end<'d>(root: &'d Value, mut value: &'d Value, mut at: String) -> Result<(&'d Value, String)> {
+    let mut seen = BTreeSet::new();
+    while let Some(reference) = value["$ref"].as_str() {
+        ensure(seen.insert(reference), &at, ENDLESS, reference)?;
+        (value, at) = follow(root, value, &at)?;
+    }
+    Ok((value, at))
 }
 
 /// Whether the whole text is so.
@@ -147,7 +192,6 @@ fn matches(pattern: &'static str, text: &str) -> bool {
 
 struct Reader<'d> {
     root: &'d Value,
-    check: Check<'d>,
     schemas: Schemas<'d>,
     /// The security scheme that brings the key.
     scheme: String,
@@ -157,37 +201,6 @@ struct Reader<'d> {
 }
 
 impl<'d> Reader<'d> {
-    /// All operations, with names that differ, as far as they have not been read.
-    fn find(&mut self) -> Result<Vec<Operation<'d>>> {
-        let mut found: Vec<Operation> = Vec::new();
-        for (path, item) in entries(&self.root["paths"]) {
-            if path.starts_with("x-") {
-                continue;
-            }
-            let at = format!("/paths/{}", escape(path));
-            self.check.all("path", item, &at)?;
-            for method in METHODS.into_iter().filter(|name| item[name].is_object()) {
-                let (at, id) = (format!("{at}/{method}"), text(&item[method]["operationId"]));
-                let own = |name: &String| found.iter().all(|other| other.name != *name);
-                let name = need(names::method(id).filter(own), &at, NO_METHOD, id)?;
-                let (parameters, body, statuses, answer) = Default::default();
-                found.push(Operation {
-                    at,
-                    id,
-                    name,
-                    method,
-                    path,
-                    item,
-                    parameters,
-                    body,
-                    statuses,
-                    answer,
-                });
-            }
-        }
-        Ok(found)
-    }
-
     /// Reads something, and forgets what was found on the way if it is not understood.
     fn whole<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let before = self.schemas.found.len();
@@ -200,26 +213,25 @@ impl<'d> Reader<'d> {
         result
     }
 
-    fn operation(&mut self, operation: &mut Operation<'d>) -> Result<()> {
+    fn operation(&mut self, operation: &mut Operation<'d>, item: &'d Value) -> Result<()> {
         let (at, id, method) = (operation.at.clone(), operation.id, operation.method);
-        let node = &operation.item[method];
-        self.check.all("operation", node, &at)?;
-        ensure(
-            !["options", "trace"].contains(&method),
-            &at,
-            UNKNOWN,
-            method,
-        )?;
+        let node = &item[method];
+        check("operation", node, &at)?;
+        ensure(!matches!(method, "options" | "trace"), &at, UNKNOWN, method)?;
         // The key does no harm where none is asked for.
         let by_key = |names: &Value| entries(names).all(|(name, _)| *name == self.scheme);
-        let secured =
-            items(&node["security"]).next().is_none() || items(&node["security"]).any(by_key);
+        let mut alternatives = items(&node["security"]).peekable();
+        let secured = alternatives.peek().is_none() || alternatives.any(by_key);
         ensure(secured, &format!("{at}/security"), OTHER_KEY, &self.scheme)?;
-        operation.parameters = self.parameters(operation)?;
+        let item_at = at.strip_suffix(&format!("/{method}")).unwrap_or_default();
+        let owners = [(&*at, node), (item_at, item), ("", self.root)];
+        operation.parameters = self.parameters(operation, [owners[1], owners[0]])?;
         if !node["requestBody"].is_null() {
             let at = format!("{at}/requestBody");
-            let body = self.check.all("body", &node["requestBody"], &at)?;
-            operation.body = Some(self.json(body, &format!("{id}-body"), &at)?);
+            let (body, at) = end(self.root, &node["requestBody"], at)?;
+            check("body", body, &at)?;
+            let (declared, schema) = self.json(body, &format!("{id}-body"), &at)?;
+            (operation.content_type, operation.body) = (declared, Some(schema));
         }
         // Errors are read by the wrapper, whatever is said of them.
         let successes = entries(&node["responses"]).filter(|(status, _)| status.starts_with('2'));
@@ -227,7 +239,8 @@ impl<'d> Reader<'d> {
         for (status, response) in successes {
             let at = format!("{at}/responses/{status}");
             ensure(matches(r"2\d\d|2XX", status), &at, UNKNOWN, status)?;
-            let response = self.check.all("response", response, &at)?;
+            let (response, at) = end(self.root, response, at)?;
+            check("response", response, &at)?;
             let has_body = entries(&response["content"]).next().is_some();
             let body = has_body.then(|| self.json(response, &format!("{id}-response"), &at));
             answers.push(body.transpose()?.map(|(_, schema)| schema));
@@ -236,60 +249,33 @@ impl<'d> Reader<'d> {
         let same = answers.iter().all(|answer| *answer == answers[0]);
         ensure(same, &at, TWO_ANSWERS, "")?;
         operation.answer = need(answers.pop(), &at, NO_SUCCESS, "")?;
-        let item_at = at.strip_suffix(&format!("/{method}")).unwrap_or_default();
-        let server = self.server(&[(&at, node), (item_at, operation.item), ("", self.root)])?;
+        let server = server(&owners)?;
         self.schemas.grow(3, &at)?;
         let known = self.server.get_or_insert(server.clone());
         ensure(*known == server, &at, SERVERS, known)
     }
 
-    /// The first of the nearest `servers`, with the defaults of its variables.
-    fn server(&mut self, nodes: &[(&str, &'d Value)]) -> Result<String> {
-        let nearest = nodes
-            .iter()
-            .find(|(_, node)| node["servers"][0].is_object());
-        let (at, node) = need(nearest, "", NO_SERVER, "none")?;
-        let (at, server) = (format!("{at}/servers/0"), &node["servers"][0]);
-        self.check.all("server", server, &at)?;
-        let mut url = text(&server["url"]).to_owned();
-        for (name, variable) in entries(&server["variables"]) {
-            let (default, values) = (&variable["default"], &variable["enum"]);
-            let listed = values.is_null() || items(values).any(|value| value == default);
-            ensure(listed, &at, UNEXPECTED, "a default that is listed")?;
-            url = url.replace(&format!("{{{name}}}"), text(default));
-        }
-        let url = url.trim_end_matches('/');
-        let plain = matches(ADDRESS, url);
-        ensure(plain && !url.contains("xn--"), &at, NO_SERVER, url)?;
-        Ok(url.to_owned())
-    }
-
-    fn parameters(&mut self, operation: &Operation<'d>) -> Result<Vec<(&'d str, Value)>> {
-        let Operation {
-            at,
-            id,
-            path,
-            item,
-            method,
-            ..
-        } = operation;
-        let shared = at.strip_suffix(method).unwrap_or_default();
-        let shared = (shared.to_owned(), &item["parameters"]);
-        let own = (format!("{at}/"), &item[method]["parameters"]);
+    /// The parameters of these, of which the later take precedence.
+    fn parameters(
+        &mut self,
+        operation: &Operation<'d>,
+        owners: [(&str, &'d Value); 2],
+    ) -> Result<Vec<(&'d str, Value)>> {
+        let Operation { at, id, path, .. } = operation;
         let mut described = BTreeMap::new();
-        for (at, list) in [shared, own] {
-            for (index, parameter) in items(list).enumerate() {
-                let at = format!("{at}parameters/{index}");
-                let target = self.check.target(parameter);
-                let name = text(&target["name"]);
+        for (at, owner) in owners {
+            for (index, parameter) in items(&owner["parameters"]).enumerate() {
+                let at = format!("{at}/parameters/{index}");
+                let (parameter, at) = end(self.root, parameter, at)?;
+                let name = text(&parameter["name"]);
                 // Headers of HTTP itself are none, and the key is not the caller's.
                 let lower = name.to_ascii_lowercase();
                 let ours = lower == self.key_header || lower == "authorization";
                 let known = ours || matches(HEADERS, &lower);
-                if target["in"] != "header" || !known {
-                    ensure(target["in"] == "path", &at, NOT_PATH, name)?;
-                    self.check.all("parameter", parameter, &at)?;
-                    described.insert(name, (at, &target["schema"]));
+                if parameter["in"] != "header" || !known {
+                    ensure(parameter["in"] == "path", &at, NOT_PATH, name)?;
+                    check("parameter", parameter, &at)?;
+                    described.insert(name, (at, &parameter["schema"]));
                 }
             }
         }
@@ -300,8 +286,8 @@ impl<'d> Reader<'d> {
             let (at, schema) = need(described.remove(name), at, NO_ARGUMENT, name)?;
             let own = names::value(name).is_some_and(|name| arguments.insert(name));
             ensure(own, &at, NO_ARGUMENT, name)?;
-            let schema = self.used(schema, &format!("{id}-{name}"), &at)?;
-            let target = self.schemas.type_of(&schema);
+            let schema = self.used(schema, &format!("{id}-{name}"), &format!("{at}/schema"))?;
+            let target = target(&self.schemas.types, &schema);
             let is_text = target["type"] == "string" && target["format"] != "password";
             let fits = is_text || target["type"] == "integer";
             ensure(fits, &at, UNEXPECTED, "a text, an integer or an enum")?;
@@ -326,7 +312,7 @@ impl<'d> Reader<'d> {
             };
             if matches(r"application/([\w.+-]+\+)?json", &essence) {
                 let at = format!("{at}/content/{}", escape(declared));
-                let media = self.check.all("media", media, &at)?;
+                check("media", media, &at)?;
                 let schema = self.used(&media["schema"], name, &format!("{at}/schema"))?;
                 return Ok((essence, schema));
             }
@@ -338,7 +324,7 @@ impl<'d> Reader<'d> {
     fn used(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         let name = need(names::type_name(name), at, NO_TYPE, name)?;
         let schema = self.schemas.all(schema, &name, at)?;
-        let target = self.schemas.type_of(&schema);
+        let target = target(&self.schemas.types, &schema);
         let nullable = schema["nullable"] == true || target["nullable"] == true;
         ensure(!nullable, at, ALL_NULL, "")?;
         Ok(schema)
@@ -346,13 +332,9 @@ impl<'d> Reader<'d> {
 
     /// Reads the components that no operation has led to; these types must be there.
     fn components(&mut self, wanted: &BTreeSet<String>) -> Result<()> {
-        for (own, name) in self.schemas.names() {
-            let at = format!("/components/schemas/{}", escape(&name));
+        for (own, (at, _)) in self.schemas.components.clone() {
             let reference = json!({ "$ref": format!("#{at}") });
             let read = self.whole(|reader| {
-                reader
-                    .check
-                    .all("schema", &reader.root["components"]["schemas"][&name], &at)?;
                 let used = reader.schemas.all(&reference, &own, &at)?;
                 if used["$ref"].is_string() && used["$ref"] != *own {
                     reader.schemas.types.insert(own.clone(), used); // another name for it
@@ -363,14 +345,8 @@ impl<'d> Reader<'d> {
                 read?;
             }
         }
-        let missing = wanted
-            .iter()
-            .find(|name| !self.schemas.types.contains_key(*name));
-        ensure(
-            missing.is_none(),
-            "",
-            NO_SCHEMA,
-            missing.map_or("", |name| name),
-        )
+        let mut wanted = wanted.iter();
+        let missing = wanted.find(|name| !self.schemas.types.contains_key(*name));
+        refuse(missing.map(|name| &**name), "", NO_SCHEMA)
     }
 }

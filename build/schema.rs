@@ -9,48 +9,45 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    check::{escape, is_type, kind},
+    check::{check, escape, follow, is_type, kind},
     failure::{
-        ENDLESS, Failure, GUARD, MISSING, NO_FIELD, NO_LIMIT, NO_NUMBER, NO_OBJECT, NO_PATTERN,
-        NO_PROPERTY, NO_SCALARS, NO_TYPE, NO_VARIANT, NOT_ALIKE, NULL, Result, TOO_MUCH,
-        TWO_FIELDS, TWO_TYPES, ensure, need,
+        DEEP, ENDLESS, Failure, GUARD, MISSING, NO_FIELD, NO_LIMIT, NO_NUMBER, NO_OBJECT,
+        NO_PATTERN, NO_PROPERTY, NO_SCALARS, NO_TYPE, NO_VARIANT, NOT_ALIKE, NULL, Result,
+        TOO_MUCH, TWO_FIELDS, TWO_TYPES, UNNAMED, ensure, need, refuse,
     },
     names,
 };
 
 /// The most properties and values of one type, and of all of them; a type itself counts for three,
-/// and so does an operation. More would take too much time and memory.
+/// and so does an operation, a list or a map for one. More would take too much time and memory.
 const MOST: usize = 1_000;
 const MOST_OF_ALL: usize = 9_000;
 /// What stays as it is.
-const KEPT: [&str; 14] = [
-    "format",
-    "nullable",
-    "readOnly",
-    "writeOnly",
-    "deprecated",
-    "x-loggable",
-    "x-repeats",
-    "minLength",
-    "maxLength",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "minProperties",
-    "maxProperties",
-];
+const KEPT: &str = "format nullable readOnly writeOnly deprecated x-loggable x-repeats minLength maxLength \
+     minItems maxItems uniqueItems minProperties maxProperties";
+/// More than any document needs. A type in a type a hundred times over is too much for the compiler,
+/// and null at each level is a type as well.
+const DEEPEST: usize = 60;
+/// Where the schemas are that may be referred to.
+const COMPONENTS: &str = "/components/schemas/";
+
+/// Objects, enums and choices, by the names of their types; also other names for them.
+pub type Types = BTreeMap<String, Value>;
 
 pub struct Schemas<'d> {
     root: &'d Value,
-    /// By the names of their types.
-    components: BTreeMap<String, &'d Value>,
-    /// Objects, enums and choices, by their names; null while one is not written.
-    pub types: BTreeMap<String, Value>,
-    /// Their names as they were found, and those that are to be written, with their places.
+    /// By the names of their types: where they are.
+    pub components: BTreeMap<String, (String, &'d Value)>,
+    pub types: Types,
+    /// Their names as they were found.
     pub found: Vec<String>,
-    left: Vec<(String, &'d Value, String)>,
-    /// The types that are being written.
+    /// The components that were referred to, and are read later, lest the stack grows.
+    left: BTreeSet<String>,
+    /// The components that are being read.
     open: BTreeSet<String>,
+    /// Those that are not understood.
+    failed: BTreeMap<String, Failure>,
+    depth: usize,
     size: usize,
 }
 
@@ -63,14 +60,17 @@ pub fn items(list: &Value) -> impl Iterator<Item = &Value> {
 }
 
 pub fn texts(list: &Value) -> impl Iterator<Item = &str> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
+    items(list).filter_map(Value::as_str)
 }
 
 pub fn entries(map: &Value) -> impl Iterator<Item = (&String, &Value)> {
     map.as_object().into_iter().flatten()
+}
+
+/// What a reference to a type leads to; anything else is itself.
+pub fn target<'s>(types: &'s Types, schema: &'s Value) -> &'s Value {
+    let name = schema["$ref"].as_str();
+    name.map_or(schema, |name| &types[name])
 }
 
 /// The properties in the order of the document.
@@ -82,12 +82,12 @@ impl<'d> Schemas<'d> {
     pub fn new(root: &'d Value) -> Result<Self> {
         let mut components = BTreeMap::new();
         for (name, schema) in entries(&root["components"]["schemas"]) {
-            let at = format!("/components/schemas/{}", escape(name));
-            let ty = names::type_name(name).ok_or_else(|| Failure::at(&at, NO_TYPE, name))?;
-            let known = components.insert(ty.clone(), schema);
-            ensure(known.is_none(), &at, TWO_TYPES, &ty)?;
+            let at = format!("{COMPONENTS}{}", escape(name));
+            let ty = need(names::type_name(name), &at, NO_TYPE, name)?;
+            ensure(!components.contains_key(&ty), &at, TWO_TYPES, &ty)?;
+            components.insert(ty, (at, schema));
         }
-        let (types, found, left, open, size) = Default::default();
+        let (types, found, left, open, failed, depth, size) = Default::default();
         Ok(Self {
             root,
             components,
@@ -95,22 +95,10 @@ impl<'d> Schemas<'d> {
             found,
             left,
             open,
+            failed,
+            depth,
             size,
         })
-    }
-
-    /// The components: the names of their types, and their own.
-    pub fn names(&self) -> Vec<(String, String)> {
-        let names = entries(&self.root["components"]["schemas"]);
-        let names = names.filter_map(|(name, _)| Some((names::type_name(name)?, name.clone())));
-        names.collect()
-    }
-
-    /// What a reference to a type leads to; anything else is itself.
-    pub fn type_of<'s>(&'s self, schema: &'s Value) -> &'s Value {
-        schema["$ref"]
-            .as_str()
-            .map_or(schema, |name| &self.types[name])
     }
 
     /// A schema where it is used, with the types that it leads to; if it is to be a type itself,
@@ -118,87 +106,91 @@ impl<'d> Schemas<'d> {
     pub fn all(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         self.left.clear();
         let used = self.used(schema, name, at)?;
-        // One after the other, lest the stack grows.
-        while let Some((own, target, at)) = self.left.pop() {
-            self.component(&own, target, &at)?;
+        while let Some(own) = self.left.pop_first() {
+            if !self.types.contains_key(&own) {
+                self.component(&own, at)?;
+            }
         }
         Ok(used)
     }
 
     fn used(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
-        if let Some((own, target, at)) = self.target(schema) {
-            if !is_type(target) {
-                return self.used(target, &own, &at);
-            }
-            if !self.types.contains_key(&own) {
-                self.types.insert(own.clone(), Value::Null);
-                self.found.push(own.clone());
-                self.left.push((own.clone(), target, at));
-            }
-            return Ok(json!({ "$ref": own }));
+        ensure(self.depth < DEEPEST, at, DEEP, "it")?;
+        self.depth += 1;
+        let used = match schema["$ref"].as_str() {
+            Some(reference) => self.referred(schema, reference, at),
+            None => self.described(schema, name, at),
+        };
+        self.depth -= 1;
+        used
+    }
+
+    fn referred(&mut self, schema: &Value, reference: &str, at: &str) -> Result<Value> {
+        let (target, place) = follow(self.root, schema, at)?;
+        let name = place.strip_prefix(COMPONENTS);
+        let name = name.filter(|name| !name.contains('/')).unwrap_or_default();
+        let own = names::type_name(&name.replace("~1", "/").replace("~0", "~"));
+        let own = need(own, at, UNNAMED, reference)?;
+        if !is_type(target) {
+            return self.component(&own, at);
         }
+        let reference = json!({ "$ref": own });
+        self.left.insert(own);
+        Ok(reference)
+    }
+
+    /// A component that is referred to here, where it is used.
+    fn component(&mut self, own: &str, at: &str) -> Result<Value> {
+        if let Some(failure) = self.failed.get(own) {
+            return Err(failure.clone());
+        }
+        let (place, schema) = self.components[own].clone();
+        // A property may refer to what it is in, but not be a part of it.
+        let is_new = self.open.insert(own.to_owned());
+        ensure(is_new, at, ENDLESS, &format!("#{place}"))?;
+        let used = self.used(schema, own, &place);
+        self.open.remove(own);
+        used.inspect_err(|failure| drop(self.failed.insert(own.to_owned(), failure.clone())))
+    }
+
+    fn described(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         let written = self.written(schema, name, at)?;
         if !is_type(schema) {
             return Ok(written);
         }
-        let known = self
-            .components
-            .get(name)
-            .is_some_and(|schema| is_type(schema));
-        ensure(!known, at, TWO_TYPES, name)?;
+        let other = self.components.get(name);
+        let is_own = other.is_none_or(|(place, other)| place == at || !is_type(other));
+        ensure(is_own, at, TWO_TYPES, name)?;
         let mut reference = json!({ "$ref": name });
-        for keyword in [
-            "description",
-            "nullable",
-            "readOnly",
-            "writeOnly",
-            "x-repeats",
-        ] {
+        for keyword in "description nullable readOnly writeOnly x-repeats".split(' ') {
             if let Some(value) = written.get(keyword) {
                 reference[keyword] = value.clone();
             }
         }
-        self.found.push(name.to_owned());
         self.define(name, written, at)?;
         Ok(reference)
     }
 
-    fn component(&mut self, own: &str, target: &Value, at: &str) -> Result<()> {
-        if !self.types[own].is_null() {
-            return Ok(());
-        }
-        // A property may refer to what it is in, but not be a part of it.
-        let is_new = self.open.insert(own.to_owned());
-        ensure(is_new, at, ENDLESS, own)?;
-        let written = self.written(target, own, at);
-        self.open.remove(own);
-        self.define(own, written?, at)
-    }
-
-    fn define(&mut self, name: &str, mut written: Value, at: &str) -> Result<()> {
+    fn define(&mut self, name: &str, written: Value, at: &str) -> Result<()> {
         let size = properties(&written).count() + items(&written["enum"]).count();
         ensure(size <= MOST, at, TOO_MUCH, "its")?;
         self.grow(size + 3, at)?;
-        let mut fields = BTreeSet::from(["extra".to_owned()]);
-        if !written["additionalProperties"].is_object() {
-            fields.clear();
+        let mut fields = BTreeSet::new();
+        if written["additionalProperties"].is_object() {
+            fields.insert("extra".to_owned());
         }
         for (property, _) in properties(&written) {
             let field = names::value(property).unwrap_or_default();
             ensure(fields.insert(field.clone()), at, TWO_FIELDS, &field)?;
         }
-        let missing =
-            texts(&written["required"]).find(|name| written["properties"][*name].is_null());
-        ensure(
-            missing.is_none(),
-            at,
-            NO_PROPERTY,
-            missing.unwrap_or_default(),
-        )?;
-        if let Some(known) = self.types.get(name).filter(|known| !known.is_null()) {
+        let known = &written["properties"];
+        let missing = texts(&written["required"]).find(|name| known[*name].is_null());
+        refuse(missing, at, NO_PROPERTY)?;
+        if let Some(known) = self.types.get(name) {
             return ensure(*known == written, at, TWO_TYPES, name);
         }
-        self.types.insert(name.to_owned(), written.take());
+        self.found.push(name.to_owned());
+        self.types.insert(name.to_owned(), written);
         Ok(())
     }
 
@@ -208,20 +200,10 @@ impl<'d> Schemas<'d> {
         ensure(self.size <= MOST_OF_ALL, at, TOO_MUCH, "the")
     }
 
-    /// The name of what is referred to, the schema, and its place.
-    fn target(&self, schema: &Value) -> Option<(String, &'d Value, String)> {
-        let at = schema["$ref"].as_str()?.strip_prefix('#')?;
-        let name = at.rsplit('/').next()?.replace("~1", "/").replace("~0", "~");
-        Some((
-            names::type_name(&name)?,
-            self.root.pointer(at)?,
-            at.to_owned(),
-        ))
-    }
-
     /// A schema in the form that is written here, without a name.
     fn written(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         let kind = kind(schema);
+        check(&format!("schema {kind}"), schema, at)?;
         let mut written = match kind {
             "allOf" | "oneOf" | "anyOf" => self.combined(schema, kind, name, at)?,
             "object" => self.object(schema, name, at)?,
@@ -229,6 +211,7 @@ impl<'d> Schemas<'d> {
             _ => json!({ "type": kind }),
         };
         if kind == "array" {
+            self.grow(1, at)?;
             let at = format!("{at}/items");
             written["items"] = self.used(&schema["items"], &format!("{name}Item"), &at)?;
         }
@@ -237,12 +220,8 @@ impl<'d> Schemas<'d> {
             match &**keyword {
                 _ if value.is_null() || *value == false => {}
                 "description" | "title" => {
-                    let text = tidy(
-                        schema["description"]
-                            .as_str()
-                            .unwrap_or_else(|| text(value)),
-                    );
-                    written["description"] = text.into();
+                    let text = schema["description"].as_str().or(value.as_str());
+                    written["description"] = tidy(text.unwrap_or_default()).into();
                 }
                 "minimum" | "maximum" | "multipleOf" => {
                     let above = keyword != "multipleOf" || value.as_f64() > Some(0.0);
@@ -261,15 +240,15 @@ impl<'d> Schemas<'d> {
                     written["pattern"] = value.clone();
                 }
                 "enum" if kind == "string" => {
-                    let variants = variants(schema, &at)?;
-                    written["enum"] = variants.iter().map(|(_, value)| value).cloned().collect();
-                    written["x-variants"] = variants.into_iter().map(|(name, _)| name).collect();
+                    let variants = variants(schema, &at)?.into_iter();
+                    let (names, values): (Vec<_>, Vec<_>) = variants.unzip();
+                    written["enum"] = values.into();
+                    written["x-variants"] = names.into();
                 }
                 "enum" => {
-                    let numbers: Vec<_> = value.as_array().into_iter().flatten().collect();
-                    let wrong = numbers.iter().find(|number| digits(number).is_none());
-                    ensure(wrong.is_none(), &at, NO_NUMBER, "one of them")?;
-                    written["enum"] = json!(numbers);
+                    let reckoned = items(value).all(|number| digits(number).is_some());
+                    ensure(reckoned, &at, NO_NUMBER, "one of them")?;
+                    written["enum"] = value.clone();
                 }
                 "format" if ["password", "e164"].contains(&text(value)) => {
                     let loggable = value == "password" && schema["x-loggable"] == true;
@@ -277,7 +256,9 @@ impl<'d> Schemas<'d> {
                     ensure(plain, &at, GUARD, &format!("format: {}", text(value)))?;
                     written["format"] = value.clone();
                 }
-                _ if KEPT.contains(&&**keyword) => written[keyword] = value.clone(),
+                _ if KEPT.split(' ').any(|kept| kept == keyword) => {
+                    written[keyword] = value.clone();
+                }
                 _ => {}
             }
         }
@@ -295,22 +276,21 @@ impl<'d> Schemas<'d> {
         }
         let required: BTreeSet<_> = texts(&schema["required"]).collect();
         written["required"] = json!(required);
-        let others = &schema["additionalProperties"];
-        let mut of_others = match others.as_bool() {
-            Some(false) => json!(false),
-            None if others.is_object() => self.used(
-                others,
-                &format!("{name}Value"),
-                &format!("{at}/additionalProperties"),
-            )?,
-            _ => json!({}),
+        let of_others = match &schema["additionalProperties"] {
+            Value::Bool(false) => json!(false),
+            Value::Null | Value::Bool(true) => json!({}),
+            others => {
+                let at = format!("{at}/additionalProperties");
+                self.used(others, &format!("{name}Value"), &at)?
+            }
         };
         if !is_type(schema) {
+            self.grow(1, at)?;
             ensure(of_others != false, at, NO_OBJECT, "object")?;
             return Ok(json!({ "type": "object", "additionalProperties": of_others }));
         }
         if of_others != json!({}) {
-            written["additionalProperties"] = of_others.take();
+            written["additionalProperties"] = of_others;
         }
         Ok(written)
     }
@@ -318,13 +298,10 @@ impl<'d> Schemas<'d> {
     /// A part on its own is another name for it. Several are put together if they are objects, and
     /// a choice if they are scalars.
     fn combined(&mut self, schema: &Value, kind: &str, name: &str, at: &str) -> Result<Value> {
-        let parts = schema[kind].as_array().map_or(&[][..], Vec::as_slice);
         let places = (0..).map(|index| format!("{at}/{kind}/{index}"));
-        let mut parts: Vec<_> = parts.iter().zip(places).collect();
+        let mut parts: Vec<_> = items(&schema[kind]).zip(places).collect();
         if !is_type(schema) {
-            let (part, at) = parts
-                .pop()
-                .ok_or_else(|| Failure::at(at, MISSING, "a part"))?;
+            let (part, at) = need(parts.pop(), at, MISSING, "a part")?;
             return self.used(part, name, &at);
         }
         if kind != "allOf" {
@@ -333,65 +310,40 @@ impl<'d> Schemas<'d> {
         let mut whole =
             json!({ "type": "object", "properties": {}, "x-order": [], "required": [] });
         let own = self.object(schema, name, at)?;
-        let mut written = Vec::new();
         for (part, at) in parts {
-            written.push((self.part(part, name, &at)?, at));
+            put_in(&mut whole, &self.part(part, name, &at)?, &at)?;
         }
-        for (part, at) in written.into_iter().chain([(own, at.to_owned())]) {
-            let open =
-                part["additionalProperties"].is_null() || part["additionalProperties"] == json!({});
-            ensure(part["type"] == "object" && open, &at, NO_OBJECT, kind)?;
-            for keyword in ["minProperties", "maxProperties"] {
-                let alike = whole[keyword].is_null() || whole[keyword] == part[keyword];
-                ensure(alike || part[keyword].is_null(), &at, NOT_ALIKE, keyword)?;
-                if part[keyword].is_u64() {
-                    whole[keyword] = part[keyword].clone();
-                }
-            }
-            for (property, schema) in properties(&part) {
-                let known = &mut whole["properties"][property];
-                let alike = known.is_null() || bare(known) == bare(schema);
-                ensure(alike, &at, NOT_ALIKE, property)?;
-                if known.is_null() {
-                    *known = schema.clone();
-                    push(&mut whole["x-order"], property.into());
-                }
-            }
-            texts(&part["required"]).for_each(|name| push(&mut whole["required"], name.into()));
-        }
+        put_in(&mut whole, &own, at)?;
         ensure(whole["x-order"] != json!([]), at, NO_OBJECT, kind)?;
         Ok(whole)
     }
 
     /// A part of an `allOf`, as the object that it is.
     fn part(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
-        match self.target(schema) {
-            Some((own, target, place)) if is_type(target) => {
-                self.used(schema, name, at)?;
-                self.component(&own, target, &place)?;
-                Ok(self.types[&own].clone())
-            }
-            Some((own, target, at)) => self.part(target, &own, &at),
-            None => self.written(schema, name, at),
+        if schema["$ref"].is_null() {
+            return self.written(schema, name, at);
         }
+        let used = self.used(schema, name, at)?;
+        let Some(own) = used["$ref"].as_str() else {
+            return Ok(used);
+        };
+        if !self.types.contains_key(own) {
+            self.component(own, at)?;
+        }
+        Ok(self.types[own].clone())
     }
 
     fn choice(&mut self, parts: &[(&Value, String)], kind: &str, name: &str) -> Result<Value> {
         let mut types = Vec::new();
         for (part, at) in parts {
             let written = self.used(part, name, at)?;
-            let limit = entries(&written).map(|(keyword, _)| keyword);
-            let mut limit = limit.filter(|keyword| !["type", "description"].contains(&&***keyword));
-            let limit = limit.next().map_or("", String::as_str);
-            let ty = written["type"].as_str().unwrap_or_default();
+            let ty = text(&written["type"]);
             let is_scalar = ["string", "integer", "number", "boolean"].contains(&ty);
-            ensure(
-                is_scalar && !types.contains(&json!(ty)),
-                at,
-                NO_SCALARS,
-                kind,
-            )?;
-            ensure(limit.is_empty(), at, NO_LIMIT, limit)?;
+            let is_new = types.iter().all(|known| known != ty);
+            ensure(is_scalar && is_new, at, NO_SCALARS, kind)?;
+            let mut keywords = entries(&written).map(|(keyword, _)| &**keyword);
+            let limit = keywords.find(|keyword| !["type", "description"].contains(keyword));
+            refuse(limit, at, NO_LIMIT)?;
             types.push(json!(ty));
         }
         types.sort_by_key(|ty| ty != "integer"); // 1 is a number too
@@ -399,18 +351,50 @@ impl<'d> Schemas<'d> {
     }
 }
 
-fn push(list: &mut Value, item: Value) {
-    if let Some(list) = list.as_array_mut()
-        && !list.contains(&item)
+/// Adds a part of an `allOf` to what the parts before it make.
+fn put_in(whole: &mut Value, part: &Value, at: &str) -> Result<()> {
+    let others = &part["additionalProperties"];
+    let open = others.is_null() || *others == json!({});
+    ensure(part["type"] == "object" && open, at, NO_OBJECT, "allOf")?;
+    for keyword in ["minProperties", "maxProperties"] {
+        if let Some(limit) = part.get(keyword) {
+            put(&mut whole[keyword], limit, at, keyword)?;
+        }
+    }
+    for (property, schema) in properties(part) {
+        if put(&mut whole["properties"][property], schema, at, property)? {
+            push(&mut whole["x-order"], property);
+        }
+    }
+    texts(&part["required"]).for_each(|name| push(&mut whole["required"], name));
+    Ok(())
+}
+
+/// Describes what is not described yet, and tells whether it was so; twice must be alike.
+fn put(known: &mut Value, schema: &Value, at: &str, name: &str) -> Result<bool> {
+    let is_new = known.is_null();
+    ensure(is_new || bare(known) == bare(schema), at, NOT_ALIKE, name)?;
+    if is_new {
+        *known = schema.clone();
+    }
+    Ok(is_new)
+}
+
+fn push(list: &mut Value, name: &str) {
+    if let Some(list) = list
+        .as_array_mut()
+        .filter(|list| list.iter().all(|item| item != name))
     {
-        list.push(item);
+        list.push(name.into());
     }
 }
 
 /// A schema without what is only for people.
 fn bare(schema: &Value) -> Value {
     let mut schema = schema.clone();
-    schema["description"] = Value::Null;
+    if let Some(keywords) = schema.as_object_mut() {
+        keywords.remove("description");
+    }
     schema
 }
 
@@ -446,34 +430,18 @@ fn variants(schema: &Value, at: &str) -> Result<Vec<(String, Value)>> {
 fn check_pattern(pattern: &str, at: &str) -> Result<()> {
     let invalid = regress::Regex::new(pattern).err().map(|e| e.to_string());
     let slow = regex_lite::Regex::new(pattern).err().map(|e| e.to_string());
-    let reason = invalid.or(slow).map(|e| format!("is not understood: {e}"));
-    ensure(
-        reason.is_none(),
-        at,
-        NO_PATTERN,
-        &reason.unwrap_or_default(),
-    )
+    refuse(invalid.or(slow).as_deref(), at, NO_PATTERN)
 }
 
 /// A text as documentation: no code block, which would be run as a test, and no characters that
 /// cannot be seen.
 fn tidy(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let line = |line: &str| {
-        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-        let line: String = line.chars().filter(|c| is_seen(*c)).collect();
+        let mut line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        line.retain(|c| !c.is_control() && !turns(c));
         line.replace("```", "'''").replace("~~~", "'''")
     };
-    text.lines()
-        .map(line)
-        .collect::<Vec<_>>()
-        .join("\n")
-        .trim()
-        .to_owned()
-}
-
-fn is_seen(c: char) -> bool {
-    let turns = [
-        '\u{200e}', '\u{200f}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
-    ];
-    !c.is_control() && !turns.contains(&c) && !('\u{202a}'..='\u{202e}').contains(&c)
+    let lines: Vec<_> = text.lines().map(line).collect();
+    lines.join("\n").trim().to_owned()
 }

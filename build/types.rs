@@ -1,26 +1,21 @@
 //! Completes the types: what the generator has no setting for is changed by attributes, and what
 //! it does not write at all is written here, from its own account of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proc_macro2::TokenStream;
 use progenitor::Generator;
 use quote::{format_ident, quote};
 use serde_json::Value;
-use syn::{Attribute, Field, Fields, Ident, Item, ItemMod, ItemStruct, parse_quote};
-use typify::{Type, TypeDetails, TypeId, TypeSpace};
+use syn::{Attribute, Field, Fields, Ident, Item, ItemStruct, parse_quote};
+use typify::{Type, TypeDetails, TypeSpace};
 
 use super::{
-    facts::{Facts, Way, direct},
+    facts::{Facts, Way, referred},
     failure::{Failure, Result},
     json_schema, names,
     schema::{properties, texts},
 };
-
-fn changed(reason: String) -> Failure {
-    let remedy = "The generator has changed: compare build/types.rs with what it writes.";
-    Failure::new("complete the client", reason, remedy)
-}
 
 /// A field of a generated type.
 struct Member<'d> {
@@ -35,22 +30,16 @@ struct Member<'d> {
 
 /// Changes the structs, and returns what is to be written beside them.
 pub fn complete(items: &mut [Item], generator: &Generator, facts: &Facts) -> Result<TokenStream> {
-    let mut structs = BTreeMap::new();
-    for item in items {
-        let Item::Mod(ItemMod {
-            ident,
-            content: Some((_, items)),
-            ..
-        }) = item
-        else {
-            continue;
-        };
-        for item in items.iter_mut().filter(|_| ident == "types") {
-            if let Item::Struct(item) = item {
-                structs.insert(item.ident.to_string(), item);
-            }
-        }
-    }
+    let of_module = items.iter_mut().filter_map(|item| match item {
+        Item::Mod(module) if module.ident == "types" => module.content.as_mut(),
+        _ => None,
+    });
+    let structs = of_module.flat_map(|(_, items)| items);
+    let structs = structs.filter_map(|item| match item {
+        Item::Struct(item) => Some((item.ident.to_string(), item)),
+        _ => None,
+    });
+    let mut structs: BTreeMap<_, _> = structs.collect();
     let space = generator.get_type_space();
     let account: BTreeMap<_, _> = space.iter_types().map(|ty| (ty.name(), ty)).collect();
     let [mut written, mut enums, mut models] = [(); 3].map(|()| TokenStream::new());
@@ -61,15 +50,19 @@ pub fn complete(items: &mut [Item], generator: &Generator, facts: &Facts) -> Res
             models.extend(quote!(pub type #ident = super::#target;));
             continue;
         }
-        if let Some(item) = structs.remove(name) {
-            let members = members(item, schema, account.get(name), space)?;
+        if schema["properties"].is_object() {
+            let of_struct = structs.remove(name).zip(account.get(name));
+            let known = of_struct.and_then(|(item, account)| {
+                let members = members(item.fields.len(), schema, account, space)?;
+                Some((item, members))
+            });
+            let other = || Failure::changed(format!("`{name}` is not as described"));
+            let (item, members) = known.ok_or_else(other)?;
             attributes(item, schema, &members, facts);
             written.extend([
                 methods(&ty, &members, facts),
                 debug(&ty, name, &members, facts),
             ]);
-        } else if schema["properties"].is_object() {
-            return Err(changed(format!("`{name}` has no type")));
         } else {
             enums.extend(choice(&ident, schema, facts));
         }
@@ -77,7 +70,7 @@ pub fn complete(items: &mut [Item], generator: &Generator, facts: &Facts) -> Res
         written.extend(of_schema(name, &ty, facts));
     }
     if let Some(name) = structs.into_keys().next() {
-        return Err(changed(format!("`{name}` has no schema")));
+        return Err(Failure::changed(format!("`{name}` has no schema")));
     }
     Ok(quote! {
         /// Listed values, and choices of scalars.
@@ -98,47 +91,40 @@ fn path(name: &str, facts: &Facts) -> TokenStream {
     }
 }
 
-/// The generator's own account of the fields, in the order of the document.
+/// The generator's own account of so many fields, in the order of the document.
 fn members<'d>(
-    item: &ItemStruct,
+    count: usize,
     object: &'d Value,
-    account: Option<&Type>,
+    account: &Type,
     space: &TypeSpace,
-) -> Result<Vec<Member<'d>>> {
-    let Some(TypeDetails::Struct(account)) = account.map(Type::details) else {
-        return Err(changed(format!("`{}` is no struct", item.ident)));
+) -> Option<Vec<Member<'d>>> {
+    let TypeDetails::Struct(account) = account.details() else {
+        return None;
     };
-    let ty = |id: &TypeId| space.get_type(id).map_err(|e| changed(e.to_string()));
     // What the generator calls the properties that are not described.
     let extra = ("extra", &Value::Null);
-    let mut members = Vec::new();
+    let mut members: Vec<Member> = Vec::new();
     for (property, schema) in properties(object).chain([extra]) {
         let field = names::value(property).unwrap_or_default();
-        let known = members.iter().any(|member: &Member| member.name == field);
+        let known = members.iter().any(|member| member.name == field);
         let info = account.properties_info().find(|info| info.name == field);
         let Some(info) = info.filter(|_| !known) else {
             continue;
         };
-        let inside = match ty(&info.type_id)?.details() {
-            TypeDetails::Option(inside) => Some(ty(&inside)?.ident()),
+        let ty = space.get_type(&info.type_id).ok()?;
+        let inside = match ty.details() {
+            TypeDetails::Option(inside) => Some(space.get_type(&inside).ok()?.ident()),
             _ => None,
         };
-        let (name, required) = (
-            format_ident!("{field}"),
-            info.required && schema.is_object(),
-        );
         members.push(Member {
-            name,
-            ty: ty(&info.type_id)?.ident(),
+            name: format_ident!("{field}"),
+            ty: ty.ident(),
             inside,
-            required,
+            required: info.required && schema.is_object(),
             schema,
         });
     }
-    if members.len() != item.fields.len() {
-        return Err(changed(format!("`{}` has other fields", item.ident)));
-    }
-    Ok(members)
+    Some(members).filter(|members| members.len() == count)
 }
 
 /// `derive(Debug)` out; `non_exhaustive`, documentation and the reading of null in; the fields in
@@ -249,14 +235,11 @@ fn choice(name: &Ident, schema: &Value, facts: &Facts) -> TokenStream {
     let (docs, shown) = (docs(schema, facts), facts.is_shown(schema));
     if schema["enum"].is_array() {
         let known: Vec<_> = texts(&schema["x-variants"]).collect();
-        let other = ["Other", "Unlisted", "NotListed"]
-            .into_iter()
-            .find(|name| !known.contains(name));
+        let mut others = ["Other", "Unlisted", "NotListed"].into_iter();
+        let other = others.find(|name| !known.contains(name));
         let other = format_ident!("{}", other.unwrap_or("AnyOther"));
-        let (names, values) = (
-            known.iter().map(|name| format_ident!("{name}")),
-            texts(&schema["enum"]),
-        );
+        let names = known.iter().map(|name| format_ident!("{name}"));
+        let values = texts(&schema["enum"]);
         return quote! {
             crate::types::open_enum! { #docs #name, #other, #shown, { #(#names = #values),* } }
         };
@@ -272,9 +255,8 @@ fn choice(name: &Ident, schema: &Value, facts: &Facts) -> TokenStream {
 
 /// `JsonSchema`, from the document's own.
 fn of_schema(name: &str, ty: &TokenStream, facts: &Facts) -> TokenStream {
-    let mut used = BTreeSet::new();
-    direct(&facts.document.types[name], &mut used);
-    let types = used.into_iter().map(|name| {
+    let used = referred(&facts.document.types[name]).into_iter();
+    let types = used.map(|name| {
         let ty = path(name, facts);
         quote!((#name, _generator.subschema_for::<#ty>()))
     });

@@ -12,30 +12,26 @@ pub fn join(items: &mut [Item], operations: usize) -> Result<()> {
         Item::Impl(item) => Some(&mut item.items),
         _ => None,
     });
+    let statements = functions.flatten().filter_map(|item| match item {
+        ImplItem::Fn(function) => Some(&mut function.block.stmts),
+        _ => None,
+    });
     let mut found = 0;
-    for function in functions.flatten() {
-        let ImplItem::Fn(function) = function else {
-            continue;
-        };
-        for statement in &mut function.block.stmts {
-            if let Stmt::Local(local) = statement
-                && matches!(&local.pat, Pat::Ident(name) if is_url(&name.ident))
-                && let Some(value) = &mut local.init
-            {
-                let text = &value.expr;
-                *value.expr = parse_quote!(self.inner.url(#text));
-                found += 1;
-            }
+    for statement in statements.flatten() {
+        if let Stmt::Local(local) = statement
+            && matches!(&local.pat, Pat::Ident(name) if is_url(&name.ident))
+            && let Some(value) = &mut local.init
+        {
+            let text = &value.expr;
+            *value.expr = parse_quote!(self.inner.url(#text));
+            found += 1;
         }
     }
     if found == operations {
         return Ok(());
     }
-    Err(Failure::new(
-        "complete the client",
-        format!("{found} of {operations} operations make their URL as expected"),
-        "The generator has changed: compare build/url.rs with what it writes.",
-    ))
+    let reason = format!("{found} of {operations} operations make their URL as expected");
+    Err(Failure::changed(reason))
 }
 
 /// The generator makes way for an argument of that name.

@@ -28,25 +28,20 @@ pub fn methods(sources: &Sources) -> Vec<Method> {
         r"fn (\w+)\(\s*&self,?([^)]*)\)\s*->\s*Call<([^{]+)>\s*\{[^}]*?\bapi\s*\.(\w+)\(([^)]*)\)";
     let method = Regex::new(method).expect("it is a regular expression");
     let words = |text: &str| -> Vec<String> {
-        let parts = text
-            .split(',')
-            .map(|part| part.trim().trim_start_matches('&').to_owned());
-        parts.filter(|part| !part.is_empty()).collect()
+        let words = text.split(',').map(|word| word.trim().replace('&', ""));
+        words.filter(|word| !word.is_empty()).collect()
     };
     let last = |path: &str| {
-        path.rsplit(['&', ':', ' '])
-            .next()
-            .unwrap_or_default()
-            .to_owned()
+        let parts = path.rsplit(['&', ':', ' ']);
+        parts.map(ToOwned::to_owned).next().unwrap_or_default()
     };
     let found = method.captures_iter(sources.client).map(|found| {
         let [_, name, inputs, answer, operation, handed] = [0, 1, 2, 3, 4, 5].map(|n| &found[n]);
         let inputs = words(inputs);
         let type_of = |argument: &String| {
             let mut inputs = inputs.iter().filter_map(|input| input.split_once(':'));
-            inputs
-                .find(|(name, _)| name == argument)
-                .map_or(String::new(), |(_, ty)| last(ty))
+            let input = inputs.find(|(name, _)| name == argument);
+            input.map_or(String::new(), |(_, ty)| last(ty))
         };
         Method {
             name: name.to_owned(),
@@ -60,20 +55,10 @@ pub fn methods(sources: &Sources) -> Vec<Method> {
 
 /// The types in `models::{…}` and `models::T`.
 pub fn types(sources: &Sources) -> BTreeSet<String> {
-    let models =
-        Regex::new(r"\bmodels::(?:\{([^}]*)\}|(\w+))").expect("it is a regular expression");
+    let models = Regex::new(r"\bmodels::(\{[^}]*\}|\w+)").expect("it is a regular expression");
     let text = [sources.client, sources.lib].concat();
-    let names = models.captures_iter(&text).flat_map(|found| {
-        let names = found
-            .get(1)
-            .or(found.get(2))
-            .map_or("", |names| names.as_str());
-        names
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .collect::<Vec<_>>()
-    });
-    names
-        .filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()))
-        .collect()
+    let found = models.captures_iter(&text).filter_map(|found| found.get(1));
+    let names = found.flat_map(|names| names.as_str().split([',', ' ', '\n', '{', '}']));
+    let types = names.filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()));
+    types.map(ToOwned::to_owned).collect()
 }

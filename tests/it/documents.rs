@@ -286,13 +286,20 @@ fn a_type_may_have_a_thousand_properties_or_values_and_a_document_nine_thousand(
         let lists = (0..count).map(|index| (format!("list{index}"), listed(1_000)));
         json!({ "type": "object", "properties": lists.collect::<Value>() })
     };
-    for schema in [listed(1_000), object(1_000), several(3)] {
+    // Each names lists of lists of …, which are written out where they are used.
+    let nested = |count: usize| {
+        let list = |items, _| json!({ "type": "array", "items": items });
+        let lists = (0..count).map(|index| (format!("p{index}"), (0..40).fold(json!({}), list)));
+        json!({ "type": "object", "properties": lists.collect::<Value>() })
+    };
+    for schema in [listed(1_000), object(1_000), several(3), nested(50)] {
         assert!(build(&with(&schema).to_string()).is_ok());
     }
     for (schema, much) in [
         (listed(1_001), "its"),
         (object(1_001), "its"),
         (several(9), "the"),
+        (nested(200), "the"),
     ] {
         let refusal = build(&with(&schema).to_string()).err().unwrap();
         assert!(refusal.starts_with(much), "{refusal}");
