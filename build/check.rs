@@ -164,7 +164,16 @@ pub fn is_type(schema: &Value) -> bool {
     let parts = schema[kind].as_array().map_or(0, Vec::len);
     let has_properties = entries(&schema["properties"]).next().is_some()
         || items(&schema["required"]).next().is_some();
-    parts > 1 || has_properties || kind == "string" && schema["enum"].is_array()
+    // Beside a part that is alone, these would be lost.
+    let others = &schema["additionalProperties"];
+    let narrowed = !others.is_null() && others != true
+        || ["minProperties", "maxProperties"]
+            .iter()
+            .any(|limit| !schema[*limit].is_null());
+    parts > 1
+        || has_properties
+        || kind == "allOf" && narrowed
+        || kind == "string" && schema["enum"].is_array()
 }
 
 fn unknown(keyword: &str, at: &str) -> Result<()> {

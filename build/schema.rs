@@ -257,7 +257,7 @@ impl<'d> Schemas<'d> {
                     written["format"] = value.clone();
                 }
                 _ if KEPT.split(' ').any(|kept| kept == keyword) => {
-                    written[keyword] = value.clone();
+                    put(&mut written[keyword], value, &at, keyword)?;
                 }
                 _ => {}
             }
