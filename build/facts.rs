@@ -8,7 +8,7 @@ use quote::{ToTokens, format_ident, quote};
 use serde_json::Value;
 
 use super::{
-    failure::{ANOTHER, NO_OPERATION, REPEATS, Result, SECRET, ensure, need, refuse},
+    failure::{ANOTHER, MISPLACED, NO_OPERATION, REPEATS, Result, SECRET, ensure, need, refuse},
     json_schema, names,
     read::{Document, Operation},
     schema::{digits, entries, properties, target, texts},
@@ -58,6 +58,13 @@ fn inner(schema: &Value) -> impl Iterator<Item = &Value> {
 fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
     let properties = properties(schema).map(|(_, schema)| schema);
     properties.chain(inner(schema))
+}
+
+/// Refuses a mark that is for properties.
+fn repeats_nothing(schema: &Value, at: &str) -> Result<()> {
+    let mark = Some("x-repeats").filter(|mark| schema[mark].is_string());
+    refuse(mark, at, MISPLACED)?;
+    inner(schema).try_for_each(|inner| repeats_nothing(inner, at))
 }
 
 impl<'d> Facts<'d> {
@@ -136,9 +143,15 @@ impl<'d> Facts<'d> {
                 let repeats = |parameter: &&str| !self.is_answered(name, parameter);
                 let unknown = schema["x-repeats"].as_str().filter(repeats);
                 refuse(unknown, &at, REPEATS)?;
+                inner(schema).try_for_each(|inner| repeats_nothing(inner, &at))?;
             }
         }
-        Ok(())
+        let operations = self.document.operations.iter();
+        let mut uses = operations.flat_map(|operation| {
+            let uses = operation.sent().chain(&operation.answer);
+            uses.map(|schema| (schema, &operation.at))
+        });
+        uses.try_for_each(|(schema, at)| repeats_nothing(schema, at))
     }
 
     /// Whether it is a text without a guard, or texts in lists and maps.
