@@ -237,10 +237,15 @@ impl<'d> Facts<'d> {
         let method = operation.method.to_uppercase();
         let summary = format!(" `{method} {path}`");
         let shape = |schema| self.shape_of(schema, Way::Request, false);
-        let parameters = operation.parameters.iter().map(|(name, schema)| {
-            let shape = shape(schema);
-            quote!((#name, #shape))
-        });
+        // `/v1/words/{word}/` is `/v1/words/`, a parameter, and `/`.
+        let mut between = path.split(['{', '}']).step_by(2);
+        let parameters: Vec<_> = (operation.parameters.iter().zip(&mut between))
+            .map(|((name, schema), before)| {
+                let shape = shape(schema);
+                quote!(Parameter { name: #name, before: #before, shape: #shape })
+            })
+            .collect();
+        let after = between.next();
         let body = option(operation.body.as_ref().map(shape));
         let answer = operation.answer.as_ref();
         let answer = option(answer.map(|answer| self.answer(operation, answer)));
@@ -248,8 +253,9 @@ impl<'d> Facts<'d> {
         quote! {
             #[doc = #summary]
             pub static #name: Operation = Operation {
-                id: #id, method: #method, path: #path, parameters: &[#(#parameters),*], body: #body,
-                content_type: #content_type, answer: #answer, #[cfg(feature = "mock")] mock: #mock,
+                id: #id, method: #method, path: #path, parameters: &[#(#parameters),*], after: #after,
+                body: #body, content_type: #content_type, answer: #answer,
+                #[cfg(feature = "mock")] mock: #mock,
             };
         }
     }

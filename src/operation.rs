@@ -4,7 +4,8 @@
 //! schema as far as sending needs it.
 
 use std::{
-    any::Any, borrow::Cow, cell::RefCell, cmp::Ordering, collections::BTreeSet, fmt, sync::LazyLock,
+    any::Any, borrow::Cow, cell::RefCell, cmp::Ordering, collections::BTreeSet, fmt, slice,
+    sync::LazyLock,
 };
 
 use percent_encoding::percent_decode_str;
@@ -32,7 +33,9 @@ pub struct Operation {
     /// With a name in braces for each parameter, which is a whole segment.
     pub(crate) path: &'static str,
     /// The path's, in the order of their places.
-    pub(crate) parameters: &'static [(&'static str, &'static Shape)],
+    pub(crate) parameters: &'static [Parameter],
+    /// What is in the path after the last of them.
+    pub(crate) after: &'static str,
     /// None if no body is sent.
     pub(crate) body: Option<&'static Shape>,
     /// What the body is declared as; nothing if none is sent.
@@ -41,6 +44,15 @@ pub struct Operation {
     pub(crate) answer: Option<Answer>,
     #[cfg(feature = "mock")]
     pub(crate) mock: Mock,
+}
+
+/// A parameter of the path, which is a whole segment.
+#[derive(Debug)]
+pub(crate) struct Parameter {
+    pub name: &'static str,
+    /// What is in the path before it, and after the one before it.
+    pub before: &'static str,
+    pub shape: &'static Shape,
 }
 
 /// What a success brings.
@@ -129,6 +141,7 @@ pub(crate) static UNDOCUMENTED: Operation = Operation {
     method: "",
     path: "",
     parameters: &[],
+    after: "",
     body: Some(&SECRET),
     content_type: "",
     answer: Some(Answer {
@@ -174,23 +187,31 @@ impl Operation {
 
     /// The names of the path's parameters, in their order.
     pub fn parameters(&self) -> impl Iterator<Item = &'static str> {
-        self.parameters.iter().map(|(name, _)| *name)
+        self.parameters.iter().map(|parameter| parameter.name)
     }
 
     /// Refuses a request that the document does not allow, or that would go astray.
     ///
     /// `path` is what comes after the base URL's own; `body` is JSON.
     pub(crate) fn check(&self, path: &str, body: Option<&[u8]>) -> Result<(), String> {
-        let mut values = self.segments(path);
         // An escaped slash becomes a separator at many a server. The generator leaves `.`, `..` and
         // `\` alone, and the URL has taken them for steps.
-        let escaped = |value: &str| value.contains('%') && value.contains("%2F");
-        if values.any(|value| value.is_empty() || escaped(value)) || values.rest != values.template
-        {
+        let is_sound =
+            |value: &str| !(value.is_empty() || value.contains('%') && value.contains("%2F"));
+        let mut values = self.segments(path);
+        let mut parameters = self.parameters.iter();
+        let sound = parameters.all(|_| values.next().is_some_and(is_sound));
+        if !sound || values.rest != self.after {
             return Err(ASTRAY.into());
         }
-        if self.parameters.iter().any(|(_, shape)| shape.limited) {
-            for ((name, shape), value) in self.parameters.iter().zip(self.path_values(path)) {
+        if self
+            .parameters
+            .iter()
+            .any(|parameter| parameter.shape.limited)
+        {
+            for (Parameter { name, shape, .. }, value) in
+                self.parameters.iter().zip(self.path_values(path))
+            {
                 shape.check_text(&value, &At::Name(name, &At::Root))?;
             }
         }
@@ -209,7 +230,7 @@ impl Operation {
     /// The same, as they stand there, escaped.
     pub(crate) fn segments<'p>(&self, path: &'p str) -> Segments<'p> {
         Segments {
-            template: self.path,
+            parameters: self.parameters.iter(),
             rest: path,
         }
     }
@@ -224,11 +245,11 @@ impl Operation {
     }
 }
 
-/// The segments of a path that stand where the template has a parameter, as far as the path is
-/// like the template.
+/// The segments of a path that stand where the operation's has a parameter, as far as the two are
+/// alike.
 pub(crate) struct Segments<'p> {
-    /// What is left of it, and of the path.
-    template: &'static str,
+    /// What is left of them, and of the path.
+    parameters: slice::Iter<'static, Parameter>,
     rest: &'p str,
 }
 
@@ -236,13 +257,12 @@ impl<'p> Iterator for Segments<'p> {
     type Item = &'p str;
 
     fn next(&mut self) -> Option<&'p str> {
-        // Of texts as short as these, by far the fastest search.
-        let position = |text: &str, byte| text.bytes().position(|other| other == byte);
-        let (literal, parameter) = self.template.split_at(position(self.template, b'{')?);
-        let rest = self.rest.strip_prefix(literal)?;
-        let (value, rest) = rest.split_at(position(rest, b'/').unwrap_or(rest.len()));
-        let template = &parameter[position(parameter, b'}')? + 1..];
-        *self = Self { template, rest };
+        let parameter = self.parameters.next()?;
+        let rest = self.rest.strip_prefix(parameter.before)?;
+        // Of a text as short as this, by far the fastest search.
+        let end = rest.bytes().position(|byte| byte == b'/');
+        let (value, rest) = rest.split_at(end.unwrap_or(rest.len()));
+        self.rest = rest;
         Some(value)
     }
 }
@@ -698,7 +718,19 @@ mod tests {
     };
     static OPERATION: Operation = Operation {
         path: "/v1/words/{word}/{number}/",
-        parameters: &[("word", &WORD), ("number", SHAPE.properties[3].1)],
+        parameters: &[
+            Parameter {
+                name: "word",
+                before: "/v1/words/",
+                shape: &WORD,
+            },
+            Parameter {
+                name: "number",
+                before: "/",
+                shape: SHAPE.properties[3].1,
+            },
+        ],
+        after: "/",
         body: Some(&SHAPE),
         ..UNDOCUMENTED
     };
