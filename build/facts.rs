@@ -270,7 +270,7 @@ impl<'d> Facts<'d> {
             let index = operation.parameters.iter().position(is_it)?;
             let field = format_ident!("{}", names::value(name)?);
             let read = quote!(|answer| property(answer, |it: &super::types::#ty| &it.#field));
-            Some(quote!((#index, #read)))
+            Some(quote!(Repeat { parameter: #index, read: #read }))
         });
         let names = properties(target).map(|(name, _)| name);
         let open = target["additionalProperties"].is_object();

@@ -63,8 +63,16 @@ pub(crate) struct Answer {
     pub properties: &'static [&'static str],
     /// Says that none of them is there. None if one must be, or anything may be in it.
     pub is_blank: Option<fn(&dyn Any) -> bool>,
-    /// The numbers of the path's parameters that properties repeat, and what reads these.
-    pub repeats: &'static [(usize, fn(&dyn Any) -> Value)],
+    pub repeats: &'static [Repeat],
+}
+
+/// A property of an answer that repeats a value of the path.
+#[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "a document may have none")]
+pub(crate) struct Repeat {
+    /// The number of the parameter.
+    pub parameter: usize,
+    pub read: fn(&dyn Any) -> Value,
 }
 
 /// Whether an answer of this type has nothing in it.

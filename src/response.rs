@@ -1,13 +1,13 @@
 //! What a successful call returns, and how it is read from the answer.
 
-use std::{collections::BTreeMap, fmt, ops::Deref};
+use std::{fmt, ops::Deref};
 
 use percent_encoding::percent_decode_str;
 use reqwest::{StatusCode, header::HeaderMap};
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use crate::operation::Operation;
+use crate::operation::{Operation, Repeat};
 
 /// A successful answer: the value (to which it derefs) and how it came.
 ///
@@ -131,9 +131,9 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(
         names(body).map_err(undocumented)?;
     }
     let value: T = serde_json::from_slice(body).map_err(undocumented)?;
-    for (parameter, property) in answer.repeats {
+    for Repeat { parameter, read } in answer.repeats {
         let asked = operation.segments(path).nth(*parameter);
-        if asked.is_some_and(|asked| is_another(asked, &property(&value))) {
+        if asked.is_some_and(|asked| is_another(asked, &read(&value))) {
             return Err(("is about another number than was asked for", None));
         }
     }
@@ -148,7 +148,7 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(
 }
 
 /// The names in an object; what is none is refused, such as the list that serde takes for a struct.
-fn names(body: &[u8]) -> serde_json::Result<BTreeMap<String, IgnoredAny>> {
+fn names(body: &[u8]) -> serde_json::Result<Map<String, Value>> {
     serde_json::from_slice(body)
 }
 
