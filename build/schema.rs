@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::{
     check::{check, escape, follow, is_type, kind},
     failure::{
-        DEEP, ENDLESS, Failure, GUARD, MISSING, NO_FIELD, NO_LIMIT, NO_NUMBER, NO_OBJECT,
-        NO_PATTERN, NO_PROPERTY, NO_SCALARS, NO_TYPE, NO_VARIANT, NOT_ALIKE, NULL, Result,
-        TOO_MUCH, TWO_FIELDS, TWO_TYPES, UNNAMED, ensure, need, refuse,
+        DEEP, ENDLESS, Failure, GUARD, MISPLACED, MISSING, NO_FIELD, NO_LIMIT, NO_NUMBER,
+        NO_OBJECT, NO_PATTERN, NO_PROPERTY, NO_SCALARS, NO_TYPE, NO_VARIANT, NOT_ALIKE, NULL,
+        Result, TOO_MUCH, TWO_FIELDS, TWO_TYPES, UNNAMED, ensure, need, refuse,
     },
     names,
 };
@@ -145,6 +145,8 @@ impl<'d> Schemas<'d> {
             return Err(failure.clone());
         }
         let (place, schema) = self.components[own].clone();
+        let marked = is_type(schema) && !schema["x-repeats"].is_null();
+        ensure(!marked, &place, MISPLACED, "x-repeats")?;
         // A property may refer to what it is in, but not be a part of it.
         let is_new = self.open.insert(own.to_owned());
         ensure(is_new, at, ENDLESS, &format!("#{place}"))?;
