@@ -48,6 +48,7 @@ pub struct Operation {
 
 /// A parameter of the path, which is a whole segment.
 #[derive(Debug)]
+#[allow(dead_code, reason = "a document may have none")]
 pub(crate) struct Parameter {
     pub name: &'static str,
     /// What is in the path before it, and after the one before it.

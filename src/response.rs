@@ -1,11 +1,11 @@
 //! What a successful call returns, and how it is read from the answer.
 
-use std::{fmt, ops::Deref};
+use std::{collections::BTreeMap, fmt, ops::Deref};
 
 use percent_encoding::percent_decode_str;
 use reqwest::{StatusCode, header::HeaderMap};
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 use crate::operation::{Operation, Repeat};
 
@@ -148,7 +148,11 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(
 }
 
 /// The names in an object; what is none is refused, such as the list that serde takes for a struct.
-fn names(body: &[u8]) -> serde_json::Result<Map<String, Value>> {
+#[allow(
+    clippy::zero_sized_map_values,
+    reason = "serde passes over values, whatever they are"
+)]
+fn names(body: &[u8]) -> serde_json::Result<BTreeMap<String, IgnoredAny>> {
     serde_json::from_slice(body)
 }
 

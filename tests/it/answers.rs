@@ -61,6 +61,18 @@ fn a_success_that_is_about_something_else_is_none() {
     });
 }
 
+/// Nothing of the answer is set, so its names are looked at; serde would refuse the values.
+#[test]
+fn a_value_that_is_not_documented_is_passed_over() {
+    quick(async {
+        let deep = ["[".repeat(200), "]".repeat(200)].concat();
+        let body = format!(r#"{{ "friendlyName": null, "deep": {deep}, "large": 1e999 }}"#);
+        let server = Server::start([Step::answer(200, &[], &*body)]).await;
+        let phone = call(&server.client()).await.unwrap();
+        assert_eq!(phone.friendly_name, None);
+    });
+}
+
 /// As a struct, serde would read a list of the right length.
 #[test]
 fn a_list_is_no_object() {
