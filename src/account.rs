@@ -1,4 +1,4 @@
-//! What calls share: the connections and settings of a client, and the key, pace and budget.
+//! What calls share: the connections and settings of a client, and the key, limiter and budget.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,15 +12,15 @@ use crate::{
     backoff::Backoff,
     generated::KEY_HEADER,
     key::{Key, Source},
+    limiter::RateLimiter,
     operation::Operation,
-    pace::Pace,
 };
 
 /// What the calls with one key share.
 pub(crate) struct Account {
     pub shared: Arc<Shared>,
     pub key: Key,
-    pub pace: Pace,
+    pub limiter: RateLimiter,
     pub budget: TpsBudget,
 }
 
@@ -28,7 +28,7 @@ impl Account {
     pub fn new(key: Source, shared: Arc<Shared>) -> Result<Self, String> {
         Ok(Self {
             key: Key::new(key)?,
-            pace: Pace::new(shared.rate_limit),
+            limiter: RateLimiter::new(shared.rate_limit),
             budget: TpsBudget::new(Duration::from_secs(10), 1, 0.2),
             shared,
         })

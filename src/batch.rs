@@ -63,7 +63,7 @@ const GROWTH: f64 = 0.5;
 ///
 /// A server that limits the rate is asked a little at a time: a batch begins with four calls at
 /// once, and has more as long as nothing is refused. When something is, all calls with the key wait
-/// for their turns at one pace. The wait for the first is not part of a call's
+/// for their turns at one rate limiter. The wait for the first is not part of a call's
 /// [deadline](crate::ClientBuilder::deadline), because it is the others' that it waits for; it ends
 /// with an error when the server wants a pause that is
 /// [too long](crate::ClientBuilder::max_retry_after), or when for the length of the deadline

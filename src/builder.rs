@@ -252,7 +252,7 @@ impl ClientBuilder {
     /// and 10 more. When it is used up, the error is returned at once, so that an outage is not
     /// multiplied.
     ///
-    /// A rate limit (429) is not a failure: the call waits for its turn at the pace that all
+    /// A rate limit (429) is not a failure: the call waits for its turn at the limiter that all
     /// clones share, until its deadline, and neither this number nor the budget counts it. With 0
     /// a refusal is returned.
     pub fn max_retries(mut self, max_retries: u32) -> Self {

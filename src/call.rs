@@ -33,9 +33,9 @@ use crate::{
     error::{Error, Kind, Malformed, Met},
     exchange::{Exchange, MAX_ERROR, Stopped},
     generated::{self, KEY_HEADER},
+    limiter::WaitLimits,
     message::{self, Hidden},
     operation::{Operation, UNDOCUMENTED},
-    pace::Patience,
     request::Request,
     response::{Response, decode},
 };
@@ -221,7 +221,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         self.run(false)
     }
 
-    /// Sends it. If it is patient, its clock starts with its first turn at the pace.
+    /// Sends it. If it is patient, its clock starts with its first permit of the limiter.
     #[allow(
         clippy::manual_async_fn,
         reason = "this says that it is Send and owns what it needs"
@@ -275,12 +275,12 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         let mut last = None::<Error>;
         loop {
             let at_leisure = patient && made.attempts == 0;
-            let patience = Patience {
-                until: Some(deadline).filter(|_| !at_leisure),
-                longest: account.shared.max_retry_after,
-                starved: self.options.deadline,
+            let limits = WaitLimits {
+                deadline: Some(deadline).filter(|_| !at_leisure),
+                max_pause: account.shared.max_retry_after,
+                max_starvation: self.options.deadline,
             };
-            let turn = account.pace.turn(patience).await.map_err(|hold| {
+            let permit = account.limiter.acquire(limits).await.map_err(|hold| {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
@@ -299,7 +299,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             };
             let error = match self.outcome(exchange, ended, deadline, &key, &mut made) {
                 Ok(response) => {
-                    account.pace.granted(turn);
+                    account.limiter.on_success(permit);
                     return Ok(response);
                 }
                 Err(error) => error,
@@ -309,9 +309,9 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 error.retry_after(),
             ) {
                 (None, _) => {}
-                (Some(429), asked) => account.pace.refused(turn, asked),
-                (Some(503), Some(asked)) => account.pace.held(turn, asked),
-                (Some(_), _) => account.pace.granted(turn),
+                (Some(429), asked) => account.limiter.on_throttled(permit, asked),
+                (Some(503), Some(asked)) => account.limiter.on_unavailable(permit, asked),
+                (Some(_), _) => account.limiter.on_success(permit),
             }
             let Some(wait) = self.again(&error, &key, deadline, &mut made) else {
                 return Err(error);
@@ -345,7 +345,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             return None;
         }
         if error.is_rate_limited() {
-            // The pace sees to the wait.
+            // The limiter sees to the wait.
             return (self.options.max_retries > 0).then_some(Duration::ZERO);
         }
         let wait = asked + shared.backoff.jitter(made.retries);

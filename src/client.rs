@@ -20,7 +20,7 @@ use crate::{
 
 /// A client for the `SigmaMind` API.
 ///
-/// Cloning is cheap, and all clones share one connection pool, one pace and one retry budget; make
+/// Cloning is cheap, and all clones share one connection pool, one rate limiter and one retry budget; make
 /// one client and clone it. Its `Debug` shows no key.
 ///
 /// ```no_run
@@ -67,7 +67,7 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// This client with another key. It shares the connections and the settings, and has a pace
+    /// This client with another key. It shares the connections and the settings, and has a limiter
     /// and a retry budget of its own.
     ///
     /// ```no_run
@@ -93,7 +93,7 @@ impl Client {
 
     /// A call of what the document does not have, for an account that offers more than the page.
     ///
-    /// It has the same key, pace, bounds and errors as every call. `path` begins with a slash and
+    /// It has the same key, limiter, bounds and errors as every call. `path` begins with a slash and
     /// is put after the base URL, which it cannot leave; it may have a query. The answer is any
     /// JSON, and null if it is empty. The call is repeated for GET, HEAD, PUT, DELETE and OPTIONS,
     /// and for other methods only before the server can have seen it. No span has the path, and

@@ -16,12 +16,12 @@ mod error;
 mod exchange;
 mod generated;
 mod key;
+mod limiter;
 mod message;
 #[cfg(feature = "mock")]
 #[cfg_attr(docsrs, doc(cfg(feature = "mock")))]
 pub mod mock;
 mod operation;
-mod pace;
 mod request;
 mod response;
 mod tls;

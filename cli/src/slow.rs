@@ -1,4 +1,4 @@
-//! Why it is slow: what the library tells of its pace.
+//! Why it is slow: what the library tells of its rate limiter.
 
 use std::{
     fmt,
@@ -47,7 +47,7 @@ struct Listener(Slow);
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && metadata.target() == "sigmamind::pace"
+        metadata.is_event() && metadata.target() == "sigmamind::limiter"
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

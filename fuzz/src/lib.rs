@@ -117,7 +117,7 @@ impl Fixture {
     pub fn run(&self, answer: Answer) {
         let status = answer.status;
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = answer;
-        // With a pace of its own, which no answer before has slowed down.
+        // With a limiter of its own, which no answer before has slowed down.
         let client = self.client.with_api_key(KEY).expect("it was one before");
         let call = client.update_phone_number(&self.number, &self.update);
         match self.runtime.block_on(call.send()) {

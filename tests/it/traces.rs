@@ -271,7 +271,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Metrics {
     }
 
     fn on_event(&self, event: &Event<'_>, at: Context<'_, S>) {
-        if event.metadata().target() == "sigmamind::turn"
+        if event.metadata().target() == "sigmamind::permit"
             && let Some(span) = at.event_span(event)
             && let Some(measured) = span.extensions_mut().get_mut::<Measured>()
         {

@@ -4,7 +4,7 @@
 //! `cargo run --release -p sigmamind-benches --bin fleet -- [--svg] [ROW…]` (default: all rows, in
 //! about a quarter of an hour). Each row is run by each contender in turn: this client by
 //! `buffer_unordered`, this client by `Batch`, and reqwest with reqwest-retry, with 10 retries.
-//! `--svg` draws `docs/pace.svg` from the row `64, Retry-After: 1`. The server answers after 20 to
+//! `--svg` draws `docs/limiter.svg` from the row `64, Retry-After: 1`. The server answers after 20 to
 //! 40 ms.
 
 mod contenders;
@@ -228,7 +228,7 @@ impl Row {
     }
 }
 
-/// Calls a second without a limit, with the pace off, on and not there at all.
+/// Calls a second without a limit, with the limiter off, on and not there at all.
 async fn unlimited() -> Result<(), Failure> {
     let (calls, at_once) = UNLIMITED;
     let server = Server::start(Limit::None, Hint::None).await?;
@@ -271,7 +271,7 @@ async fn unlimited() -> Result<(), Failure> {
     }
     let [off, on, bare] = best;
     println!(
-        "{at_once} at once, unlimited: {off:.0} calls a second with the pace off, {on:.0} with each \
+        "{at_once} at once, unlimited: {off:.0} calls a second with the limiter off, {on:.0} with each \
          asking it ({:.1} %); reqwest alone {bare:.0}",
         100.0 * on / off
     );

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use crate::{contenders::Failure, server::Seen};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/pace.svg");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limiter.svg");
 const GRANTED: RGBColor = RGBColor(46, 125, 50);
 const REFUSED: RGBColor = RGBColor(198, 40, 40);
 

@@ -1,6 +1,6 @@
-//! The rule of the pace: a state machine without a clock, a queue or a server.
+//! The controller of the limiter: a state machine without a clock, a queue or a server.
 //!
-//! Times are since the pace was made. Until the server refuses a request, all go at once. Then:
+//! Times are since the limiter was made. Until the server refuses a request, all go at once. Then:
 //!
 //! - Nothing goes until the wait that the server asks for is over, or one that doubles with each
 //!   refusal in a row; and a random while more, so that the processes with one key come back one
@@ -18,7 +18,7 @@
 
 use std::time::Duration;
 
-/// The pace is off again after so long without a refusal or a wait.
+/// The limiter is off again after so long without a refusal or a wait.
 const CALM: Duration = Duration::from_secs(30);
 /// A timer of tokio's may be so late; the schedule does not slip by it.
 const LATE: Duration = Duration::from_millis(1);
@@ -33,10 +33,10 @@ const LEAST: f64 = 0.1;
 
 /// What one request was let go by.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Turn(Duration);
+pub(crate) struct Permit(Duration);
 
-impl Turn {
-    /// Of a request that goes while the pace is off.
+impl Permit {
+    /// Of a request that goes while the limiter is off.
     pub(super) fn at(now: Duration) -> Self {
         Self(now)
     }
@@ -44,17 +44,17 @@ impl Turn {
 
 /// What an operator should know.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum News {
+pub(super) enum Transition {
     /// Nothing goes for so long.
-    Held { first: bool, wait: Duration },
+    Paused { first: bool, wait: Duration },
     /// So many go in a second from now on.
-    Open { first: bool, rate: f64 },
+    Resumed { first: bool, rate: f64 },
     /// All go at once again.
-    Over,
+    Cleared,
 }
 
 #[derive(Debug)]
-pub(super) struct Rule {
+pub(super) struct Controller {
     /// Of a rate limit that the caller has set.
     spacing: Option<Duration>,
     next: Duration,
@@ -62,7 +62,7 @@ pub(super) struct Rule {
     throttle: Option<Throttle>,
 }
 
-impl Rule {
+impl Controller {
     pub fn new(limit: Option<f64>) -> Self {
         Self {
             spacing: limit.map(spacing),
@@ -78,7 +78,7 @@ impl Rule {
     }
 
     /// How long the server wants nothing to be sent.
-    pub fn hold(&self, now: Duration) -> Duration {
+    pub fn pause(&self, now: Duration) -> Duration {
         let throttle = self.throttle.as_ref();
         let hold = throttle.map(|throttle| throttle.until.saturating_sub(now));
         hold.unwrap_or_default()
@@ -110,17 +110,17 @@ impl Rule {
         paced.max(self.spacing).unwrap_or_default()
     }
 
-    /// A turn, if it may be taken now; else when to ask again. Whoever asks must take it.
-    pub fn ask(&mut self, now: Duration) -> (Result<Turn, Duration>, Option<News>) {
-        let mut news = None;
+    /// A permit, if it may be taken now; else when to ask again. Whoever asks must take it.
+    pub fn try_acquire(&mut self, now: Duration) -> (Result<Permit, Duration>, Option<Transition>) {
+        let mut transition = None;
         let mut at = now;
         if let Some(throttle) = &mut self.throttle {
             if now.saturating_sub(throttle.busy) >= CALM {
                 self.throttle = None;
                 self.recent = Recent::since(now);
-                news = Some(News::Over);
+                transition = Some(Transition::Cleared);
             } else {
-                news = throttle.open(now, &self.recent);
+                transition = throttle.open(now, &self.recent);
                 at = throttle.next().max(throttle.alone);
                 if at > now {
                     throttle.busy = now;
@@ -131,25 +131,25 @@ impl Rule {
             at = at.max(self.next);
         }
         if at > now {
-            return (Err(at), news);
+            return (Err(at), transition);
         }
         if let Some(throttle) = &mut self.throttle {
-            throttle.leaves(now);
+            throttle.on_send(now);
         }
         if let Some(spacing) = self.spacing {
             let slot = self.next.max(now.saturating_sub(LATE));
             self.next = slot.saturating_add(spacing);
         }
-        (Ok(Turn(now)), news)
+        (Ok(Permit(now)), transition)
     }
 
     /// So many requests were granted of late, while all went at once.
-    pub fn recent(&mut self, now: Duration, granted: u32) {
+    pub fn record_successes(&mut self, now: Duration, granted: u32) {
         self.recent.count(now, granted);
     }
 
     /// A request was answered, and not with a refusal. Whether somebody may go earlier for it.
-    pub fn granted(&mut self, now: Duration, turn: Turn) -> bool {
+    pub fn on_success(&mut self, now: Duration, permit: Permit) -> bool {
         let Some(throttle) = &mut self.throttle else {
             self.recent.count(now, 1);
             return false;
@@ -159,56 +159,59 @@ impl Rule {
             self.recent.count(now, 1); // part of the guess
             return false;
         }
-        throttle.granted(turn)
+        throttle.on_success(permit)
     }
 
     /// A request was refused. `random` is between 0 and 1.
-    pub fn refused(
+    pub fn on_throttled(
         &mut self,
         now: Duration,
-        turn: Turn,
-        asked: Option<Duration>,
+        permit: Permit,
+        retry_after: Option<Duration>,
         random: f64,
-    ) -> Option<News> {
+    ) -> Option<Transition> {
         let first = self.throttle.is_none();
         let throttle = self
             .throttle
-            .get_or_insert_with(|| Throttle::new(turn, now));
+            .get_or_insert_with(|| Throttle::new(permit, now));
         if !first {
-            if turn.0 < throttle.cut {
-                if let Some(asked) = asked.filter(|_| throttle.holding) {
-                    throttle.until = throttle.until.max(now.saturating_add(asked));
+            if permit.0 < throttle.cut {
+                if let Some(retry_after) = retry_after.filter(|_| throttle.holding) {
+                    throttle.until = throttle.until.max(now.saturating_add(retry_after));
                 }
                 return None;
             }
-            throttle.measure(turn);
+            throttle.update_estimate(permit);
         }
         throttle.refusals += 1;
-        let wait = asked.unwrap_or_else(|| {
+        let wait = retry_after.unwrap_or_else(|| {
             let doubled = 1 << (throttle.refusals - 1).min(5);
             Duration::from_millis(200 * doubled).mul_f64(1.0 + random)
         });
-        throttle.hold(now, wait, random);
-        Some(News::Held { first, wait })
+        throttle.pause(now, wait, random);
+        Some(Transition::Paused { first, wait })
     }
 
     /// The server is out of order, and says for how long: nobody goes, and nothing was measured.
-    pub fn held(
+    pub fn on_unavailable(
         &mut self,
         now: Duration,
-        turn: Turn,
-        asked: Duration,
+        permit: Permit,
+        retry_after: Duration,
         random: f64,
-    ) -> Option<News> {
+    ) -> Option<Transition> {
         let first = self.throttle.is_none();
         let throttle = self
             .throttle
-            .get_or_insert_with(|| Throttle::new(turn, now));
-        if !first && throttle.until >= now.saturating_add(asked) {
+            .get_or_insert_with(|| Throttle::new(permit, now));
+        if !first && throttle.until >= now.saturating_add(retry_after) {
             return None;
         }
-        throttle.hold(now, asked, random);
-        Some(News::Held { first, wait: asked })
+        throttle.pause(now, retry_after, random);
+        Some(Transition::Paused {
+            first,
+            wait: retry_after,
+        })
     }
 }
 
@@ -252,7 +255,7 @@ struct Throttle {
 }
 
 impl Throttle {
-    fn new(turn: Turn, now: Duration) -> Self {
+    fn new(permit: Permit, now: Duration) -> Self {
         Self {
             rate: LEAST_GUESS,
             base: LEAST_GUESS,
@@ -267,7 +270,7 @@ impl Throttle {
             last: now,
             alone: Duration::ZERO,
             cut: now,
-            epoch: turn.0,
+            epoch: permit.0,
             granted: 0,
             refusals: 0,
             starving: None,
@@ -275,7 +278,7 @@ impl Throttle {
         }
     }
 
-    fn hold(&mut self, now: Duration, wait: Duration, random: f64) {
+    fn pause(&mut self, now: Duration, wait: Duration, random: f64) {
         self.holding = true;
         self.until = self.until.max(now.saturating_add(wait));
         self.wait = wait;
@@ -287,7 +290,7 @@ impl Throttle {
     }
 
     /// Ends a hold that is over.
-    fn open(&mut self, now: Duration, recent: &Recent) -> Option<News> {
+    fn open(&mut self, now: Duration, recent: &Recent) -> Option<Transition> {
         if !self.holding || now < self.until {
             return None;
         }
@@ -302,7 +305,7 @@ impl Throttle {
         self.opened = Some(opened);
         self.next = opened;
         let rate = self.rate;
-        Some(News::Open { first, rate })
+        Some(Transition::Resumed { first, rate })
     }
 
     /// The earliest time for the next request.
@@ -320,7 +323,7 @@ impl Throttle {
         self.rate = self.base;
     }
 
-    fn leaves(&mut self, now: Duration) {
+    fn on_send(&mut self, now: Duration) {
         let opened = self.opened.unwrap_or_default();
         if self.last < opened {
             self.alone = now.saturating_add(ALONE);
@@ -333,19 +336,19 @@ impl Throttle {
         self.last = now;
     }
 
-    fn granted(&mut self, turn: Turn) -> bool {
-        if turn.0 > self.epoch {
+    fn on_success(&mut self, permit: Permit) -> bool {
+        if permit.0 > self.epoch {
             self.granted += 1;
             self.refusals = 0;
         }
-        if self.holding || Some(turn.0) < self.opened {
+        if self.holding || Some(permit.0) < self.opened {
             return false;
         }
-        self.rate = self.grown();
+        self.rate = self.ramped_rate();
         std::mem::take(&mut self.alone) > Duration::ZERO
     }
 
-    fn grown(&self) -> f64 {
+    fn ramped_rate(&self) -> f64 {
         let rate = if self.measured {
             // A rate of a few a minute does not grow by the second, but by the request.
             let back = (0.45 * self.base.sqrt()).max(5.0 / self.base);
@@ -357,11 +360,11 @@ impl Throttle {
     }
 
     /// Takes what was granted since the last refusal for what the server grants.
-    fn measure(&mut self, turn: Turn) {
+    fn update_estimate(&mut self, permit: Permit) {
         let Some(opened) = self.opened.filter(|_| self.granted > 0) else {
             return; // the same refusal again
         };
-        let active = turn.0.saturating_sub(opened).as_secs_f64();
+        let active = permit.0.saturating_sub(opened).as_secs_f64();
         let hold = opened.saturating_sub(self.epoch).as_secs_f64();
         // During a hold a bucket fills and a window does not; the shorter the time after it, the
         // more of what was granted is due to it.
@@ -374,8 +377,8 @@ impl Throttle {
         self.base = (known + (measure - known) * weight).max(LEAST);
         self.measured = true;
         self.used = 0.0;
-        self.rate = self.grown();
-        self.epoch = turn.0;
+        self.rate = self.ramped_rate();
+        self.epoch = permit.0;
         self.granted = 0;
     }
 }

@@ -1,4 +1,4 @@
-//! The rule against simulated servers and a simulated clock: how fast, how often refused, how fair.
+//! The controller against simulated servers and a simulated clock: how fast, how often refused, how fair.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -7,7 +7,7 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::rule::{News, Rule, Turn};
+use super::controller::{Controller, Permit, Transition};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -164,26 +164,26 @@ struct Outcome {
     early: u32,
     /// Its part of what was granted after that and until it or another had all it wanted.
     share: f64,
-    /// The order in which its calls came to their first turn.
+    /// The order in which its calls came to their first permit.
     order: Vec<u32>,
 }
 
 enum Event {
     Begin,
     Timer,
-    Arrives(u32, Turn),
-    Answer(u32, Turn, Result<(), Option<Duration>>),
+    Arrives(u32, Permit),
+    Answer(u32, Permit, Result<(), Option<Duration>>),
 }
 
 struct Process {
     job: Job,
     begins: Duration,
-    rule: Rule,
+    controller: Controller,
     begun: u32,
     under_way: u32,
     at_once: f64,
-    /// Calls that wait for a turn, and whether it is their first.
-    line: VecDeque<(u32, bool)>,
+    /// Calls that wait for a permit, and whether it is their first.
+    queue: VecDeque<(u32, bool)>,
     outcome: Outcome,
 }
 
@@ -192,7 +192,7 @@ impl Process {
         Self {
             job,
             begins: seconds(job.begins),
-            rule: Rule::new(None),
+            controller: Controller::new(None),
             begun: 0,
             under_way: 0,
             at_once: if job.grows {
@@ -200,7 +200,7 @@ impl Process {
             } else {
                 f64::from(job.at_once)
             },
-            line: VecDeque::new(),
+            queue: VecDeque::new(),
             outcome: Outcome::default(),
         }
     }
@@ -209,48 +209,53 @@ impl Process {
         &mut self,
         now: Duration,
         call: u32,
-        turn: Turn,
+        permit: Permit,
         answer: Result<(), Option<Duration>>,
         random: f64,
     ) {
         let age = now.saturating_sub(self.begins);
         match answer {
             Ok(()) => {
-                self.rule.granted(age, turn);
+                self.controller.on_success(age, permit);
                 self.under_way -= 1;
                 self.outcome.granted += 1;
                 self.outcome.ended = now.as_secs_f64();
                 self.at_once = (self.at_once + 0.5).min(f64::from(self.job.at_once));
             }
-            Err(asked) => {
-                self.rule.refused(age, turn, asked, random);
+            Err(retry_after) => {
+                self.controller
+                    .on_throttled(age, permit, retry_after, random);
                 self.outcome.refused += 1;
-                self.line.push_back((call, false));
+                self.queue.push_back((call, false));
             }
         }
     }
 
-    /// Sends what may leave now; the turns, and when to ask again.
-    fn send(&mut self, now: Duration) -> (Vec<(u32, Turn)>, Option<Duration>) {
+    /// Sends what may leave now; the permits, and when to ask again.
+    fn send(&mut self, now: Duration) -> (Vec<(u32, Permit)>, Option<Duration>) {
         while self.begun < self.job.calls && f64::from(self.under_way + 1) <= self.at_once {
-            self.line.push_back((self.begun, true));
+            self.queue.push_back((self.begun, true));
             self.begun += 1;
             self.under_way += 1;
         }
         let mut sent = Vec::new();
-        while let Some((call, first)) = self.line.front().copied() {
-            match self.rule.ask(now.saturating_sub(self.begins)).0 {
+        while let Some((call, first)) = self.queue.front().copied() {
+            match self
+                .controller
+                .try_acquire(now.saturating_sub(self.begins))
+                .0
+            {
                 Err(at) => {
                     let at = at + self.begins;
                     assert!(at > now, "the wait until {at:?} is none at {now:?}");
                     return (sent, Some(at));
                 }
-                Ok(turn) => {
-                    self.line.pop_front();
+                Ok(permit) => {
+                    self.queue.pop_front();
                     if first {
                         self.outcome.order.push(call);
                     }
-                    sent.push((call, turn));
+                    sent.push((call, permit));
                 }
             }
         }
@@ -290,16 +295,16 @@ fn run(limit: &Limit, hint: Hint, jobs: &[Job], latency: f64, seed: u64) -> Vec<
         let process = &mut processes[index];
         match event {
             Event::Begin | Event::Timer => {}
-            Event::Arrives(call, turn) => {
+            Event::Arrives(call, permit) => {
                 let answer = server.ask(now.as_secs_f64());
-                let event = Event::Answer(call, turn, answer);
+                let event = Event::Answer(call, permit, answer);
                 let way = seconds(latency * (0.4 + 0.2 * random.next()));
                 events.insert((now + way, number), (index, event));
                 number += 1;
                 continue;
             }
-            Event::Answer(call, turn, answer) => {
-                process.answered(now, call, turn, answer, random.next());
+            Event::Answer(call, permit, answer) => {
+                process.answered(now, call, permit, answer, random.next());
                 if now < together {
                     process.outcome.early = process.outcome.granted;
                 }
@@ -316,9 +321,9 @@ fn run(limit: &Limit, hint: Hint, jobs: &[Job], latency: f64, seed: u64) -> Vec<
             }
         }
         let (sent, again) = process.send(now);
-        for (call, turn) in sent {
+        for (call, permit) in sent {
             let way = seconds(latency * (0.4 + 0.2 * random.next()));
-            events.insert((now + way, number), (index, Event::Arrives(call, turn)));
+            events.insert((now + way, number), (index, Event::Arrives(call, permit)));
             number += 1;
         }
         if let Some(timer) = timers[index].take() {
@@ -465,8 +470,8 @@ fn limits() -> impl Strategy<Value = Limit> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the server, every call is granted in the end, and they come to their turns in the
-    /// order in which they asked for it.
+    /// Whatever the server, every call is granted in the end, and they come to their permits in the
+    /// order in which they retry_after for it.
     #[test]
     fn all_are_granted_in_their_order(
         limit in limits(),
@@ -491,17 +496,17 @@ proptest! {
         limit in 0.01..500.0,
         steps in prop::collection::vec((0..300_u64, 0..4_u8), 1..200),
     ) {
-        let mut rule = Rule::new(Some(limit));
+        let mut controller = Controller::new(Some(limit));
         let mut now = Duration::ZERO;
         let mut sent = Vec::new();
         for (pause, answer) in steps {
             now += Duration::from_millis(pause);
-            let Ok(turn) = rule.ask(now).0 else { continue };
+            let Ok(permit) = controller.try_acquire(now).0 else { continue };
             sent.push(now);
             match answer {
-                0 => drop(rule.refused(now, turn, None, 0.5)),
-                1 => drop(rule.refused(now, turn, Some(seconds(0.1)), 0.5)),
-                2 => drop(rule.granted(now, turn)),
+                0 => drop(controller.on_throttled(now, permit, None, 0.5)),
+                1 => drop(controller.on_throttled(now, permit, Some(seconds(0.1)), 0.5)),
+                2 => drop(controller.on_success(now, permit)),
                 _ => {}
             }
         }
@@ -521,24 +526,24 @@ proptest! {
     fn nothing_leaves_in_a_hold(
         steps in prop::collection::vec((0..300_u64, 0..5_u8, 0..5000_u64, 0.0..1.0), 1..300),
     ) {
-        let mut rule = Rule::new(None);
+        let mut controller = Controller::new(None);
         let mut now = Duration::ZERO;
         let mut held = Duration::ZERO;
-        for (pause, answer, asked, random) in steps {
+        for (pause, answer, retry_after, random) in steps {
             now += Duration::from_millis(pause);
-            match rule.ask(now).0 {
+            match controller.try_acquire(now).0 {
                 Err(at) => prop_assert!(at > now && at >= held),
-                Ok(turn) => {
+                Ok(permit) => {
                     prop_assert!(now >= held);
-                    let asked = Duration::from_millis(asked);
+                    let retry_after = Duration::from_millis(retry_after);
                     match answer {
-                        0 => drop(rule.refused(now, turn, Some(asked), random)),
-                        1 => drop(rule.held(now, turn, asked, random)),
-                        2 => drop(rule.granted(now, turn)),
+                        0 => drop(controller.on_throttled(now, permit, Some(retry_after), random)),
+                        1 => drop(controller.on_unavailable(now, permit, retry_after, random)),
+                        2 => drop(controller.on_success(now, permit)),
                         _ => {}
                     }
                     if answer < 2 {
-                        held = held.max(now + asked);
+                        held = held.max(now + retry_after);
                     }
                 }
             }
@@ -548,127 +553,138 @@ proptest! {
 
 #[test]
 fn a_refusal_of_what_left_before_the_last_is_no_news() {
-    let mut rule = Rule::new(None);
-    let turns = [0, 1].map(|_| rule.ask(SECOND).0.unwrap());
-    let asked = Some(SECOND);
-    let news = rule.refused(2 * SECOND, turns[0], asked, 0.0);
+    let mut controller = Controller::new(None);
+    let permits = [0, 1].map(|_| controller.try_acquire(SECOND).0.unwrap());
+    let retry_after = Some(SECOND);
+    let transition = controller.on_throttled(2 * SECOND, permits[0], retry_after, 0.0);
     let wait = SECOND;
-    assert_eq!(news, Some(News::Held { first: true, wait }));
+    assert_eq!(transition, Some(Transition::Paused { first: true, wait }));
 
     // It may still make the hold longer.
     assert_eq!(
-        rule.refused(2 * SECOND, turns[1], Some(3 * SECOND), 0.0),
+        controller.on_throttled(2 * SECOND, permits[1], Some(3 * SECOND), 0.0),
         None
     );
-    assert_eq!(rule.hold(2 * SECOND), 3 * SECOND);
+    assert_eq!(controller.pause(2 * SECOND), 3 * SECOND);
 }
 
 #[test]
 fn without_a_hint_each_refusal_in_a_row_doubles_the_wait() {
-    let mut rule = Rule::new(None);
+    let mut controller = Controller::new(None);
     let mut now = SECOND;
     let mut waits = Vec::new();
     for _ in 0..8 {
-        let turn = rule.ask(now).0.unwrap();
-        rule.refused(now, turn, None, 0.0);
-        waits.push(rule.hold(now).as_millis());
-        now += rule.hold(now);
+        let permit = controller.try_acquire(now).0.unwrap();
+        controller.on_throttled(now, permit, None, 0.0);
+        waits.push(controller.pause(now).as_millis());
+        now += controller.pause(now);
     }
     assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 6400, 6400]);
 
-    let mut rule = Rule::new(None);
-    let turn = rule.ask(SECOND).0.unwrap();
-    rule.refused(SECOND, turn, None, 0.5);
-    assert_eq!(rule.hold(SECOND).as_millis(), 300);
+    let mut controller = Controller::new(None);
+    let permit = controller.try_acquire(SECOND).0.unwrap();
+    controller.on_throttled(SECOND, permit, None, 0.5);
+    assert_eq!(controller.pause(SECOND).as_millis(), 300);
 }
 
 #[test]
 fn a_server_out_of_order_is_left_alone_for_the_longest_that_it_has_asked_for() {
-    let mut rule = Rule::new(None);
-    let turn = rule.ask(SECOND).0.unwrap();
-    let mut held = |asked| rule.held(2 * SECOND, turn, asked, 0.0);
-    let news = |first, wait| Some(News::Held { first, wait });
-    assert_eq!(held(2 * SECOND), news(true, 2 * SECOND));
+    let mut controller = Controller::new(None);
+    let permit = controller.try_acquire(SECOND).0.unwrap();
+    let mut held = |retry_after| controller.on_unavailable(2 * SECOND, permit, retry_after, 0.0);
+    let transition = |first, wait| Some(Transition::Paused { first, wait });
+    assert_eq!(held(2 * SECOND), transition(true, 2 * SECOND));
     assert_eq!(held(SECOND), None);
     assert_eq!(held(2 * SECOND), None);
-    assert_eq!(held(3 * SECOND), news(false, 3 * SECOND));
-    assert_eq!(rule.hold(2 * SECOND), 3 * SECOND);
+    assert_eq!(held(3 * SECOND), transition(false, 3 * SECOND));
+    assert_eq!(controller.pause(2 * SECOND), 3 * SECOND);
 }
 
 #[test]
 fn the_first_after_a_hold_goes_alone() {
-    let mut rule = Rule::new(None);
+    let mut controller = Controller::new(None);
     for _ in 0..20 {
-        rule.recent(SECOND, 1);
+        controller.record_successes(SECOND, 1);
     }
-    let [before, turn] = [0, 1].map(|_| rule.ask(SECOND).0.unwrap());
-    rule.refused(SECOND, turn, Some(SECOND), 0.0);
-    let first = rule.ask(2 * SECOND).0.unwrap();
-    assert_eq!(rule.ask(2 * SECOND).0.unwrap_err(), 3 * SECOND);
+    let [before, permit] = [0, 1].map(|_| controller.try_acquire(SECOND).0.unwrap());
+    controller.on_throttled(SECOND, permit, Some(SECOND), 0.0);
+    let first = controller.try_acquire(2 * SECOND).0.unwrap();
+    assert_eq!(
+        controller.try_acquire(2 * SECOND).0.unwrap_err(),
+        3 * SECOND
+    );
     // What left before tells nothing about it.
-    assert!(!rule.granted(2 * SECOND, before));
-    assert_eq!(rule.ask(2 * SECOND).0.unwrap_err(), 3 * SECOND);
+    assert!(!controller.on_success(2 * SECOND, before));
+    assert_eq!(
+        controller.try_acquire(2 * SECOND).0.unwrap_err(),
+        3 * SECOND
+    );
     // Ten a second were granted.
-    assert!(rule.granted(2 * SECOND, first));
+    assert!(controller.on_success(2 * SECOND, first));
     let next = Duration::from_millis(2100);
-    assert_eq!(rule.ask(2 * SECOND).0.unwrap_err(), next);
+    assert_eq!(controller.try_acquire(2 * SECOND).0.unwrap_err(), next);
 }
 
 #[test]
 fn after_half_a_minute_of_calm_all_go_at_once() {
-    let mut rule = Rule::new(None);
-    let turn = rule.ask(SECOND).0.unwrap();
-    rule.refused(SECOND, turn, Some(SECOND), 0.0);
-    let (turn, news) = rule.ask(2 * SECOND);
+    let mut controller = Controller::new(None);
+    let permit = controller.try_acquire(SECOND).0.unwrap();
+    controller.on_throttled(SECOND, permit, Some(SECOND), 0.0);
+    let (permit, transition) = controller.try_acquire(2 * SECOND);
     let (first, rate) = (true, 8.0);
-    assert_eq!(news, Some(News::Open { first, rate }));
-    rule.granted(2 * SECOND, turn.unwrap());
+    assert_eq!(transition, Some(Transition::Resumed { first, rate }));
+    controller.on_success(2 * SECOND, permit.unwrap());
 
     let calm = 32 * SECOND;
-    assert!(rule.ask(Duration::from_millis(31_999)).0.is_ok());
-    assert!(!rule.is_off());
-    let (_, news) = rule.ask(calm);
-    assert_eq!(news, Some(News::Over));
-    assert!(rule.is_off());
-    assert!(rule.ask(calm).0.is_ok());
+    assert!(
+        controller
+            .try_acquire(Duration::from_millis(31_999))
+            .0
+            .is_ok()
+    );
+    assert!(!controller.is_off());
+    let (_, transition) = controller.try_acquire(calm);
+    assert_eq!(transition, Some(Transition::Cleared));
+    assert!(controller.is_off());
+    assert!(controller.try_acquire(calm).0.is_ok());
 }
 
 #[test]
 fn the_first_guess_is_by_what_was_granted_of_late() {
-    let mut rule = Rule::new(None);
+    let mut controller = Controller::new(None);
     // An hour of one a minute, then 30 at once.
     let mut now = SECOND;
     for _ in 0..60 {
-        rule.recent(now, 1);
+        controller.record_successes(now, 1);
         now += 60 * SECOND;
     }
-    rule.recent(now, 1);
-    rule.recent(now, 29);
-    let turn = rule.ask(now).0.unwrap();
-    rule.refused(now, turn, Some(2 * SECOND), 0.0);
-    let (_, news) = rule.ask(now + 2 * SECOND);
+    controller.record_successes(now, 1);
+    controller.record_successes(now, 29);
+    let permit = controller.try_acquire(now).0.unwrap();
+    controller.on_throttled(now, permit, Some(2 * SECOND), 0.0);
+    let (_, transition) = controller.try_acquire(now + 2 * SECOND);
     let (first, rate) = (true, 15.0);
-    assert_eq!(news, Some(News::Open { first, rate }));
+    assert_eq!(transition, Some(Transition::Resumed { first, rate }));
 
     // What was told late was granted in the ten seconds before.
-    let mut rule = Rule::new(None);
-    rule.recent(SECOND, 200);
-    rule.recent(12 * SECOND, 101);
-    let turn = rule.ask(12 * SECOND).0.unwrap();
-    rule.refused(12 * SECOND, turn, Some(2 * SECOND), 0.0);
-    let (_, news) = rule.ask(14 * SECOND);
+    let mut controller = Controller::new(None);
+    controller.record_successes(SECOND, 200);
+    controller.record_successes(12 * SECOND, 101);
+    let permit = controller.try_acquire(12 * SECOND).0.unwrap();
+    controller.on_throttled(12 * SECOND, permit, Some(2 * SECOND), 0.0);
+    let (_, transition) = controller.try_acquire(14 * SECOND);
     let rate = 301.0 / 14.0;
-    assert_eq!(news, Some(News::Open { first, rate }));
+    assert_eq!(transition, Some(Transition::Resumed { first, rate }));
 }
 
 #[test]
 fn processes_that_are_refused_at_the_same_time_come_back_one_after_the_other() {
     let mut back: Vec<_> = (0..64)
         .map(|process| {
-            let mut rule = Rule::new(None);
-            let turn = rule.ask(SECOND).0.unwrap();
-            rule.refused(SECOND, turn, Some(SECOND), f64::from(process) / 64.0);
-            match rule.ask(2 * SECOND).0 {
+            let mut controller = Controller::new(None);
+            let permit = controller.try_acquire(SECOND).0.unwrap();
+            controller.on_throttled(SECOND, permit, Some(SECOND), f64::from(process) / 64.0);
+            match controller.try_acquire(2 * SECOND).0 {
                 Ok(_) => 2 * SECOND,
                 Err(at) => at,
             }

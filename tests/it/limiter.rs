@@ -1,4 +1,4 @@
-//! The pace as calls meet it: a server that limits the rate, and what an operator sees of it.
+//! The rate limiter as calls meet it: a server that limits the rate, and what an operator sees of it.
 
 use std::time::Duration;
 
@@ -164,7 +164,7 @@ fn a_rate_limit_of_the_callers_is_kept_from_the_first_request_on() {
 }
 
 #[test]
-fn an_operator_sees_when_the_pace_starts_and_ends() {
+fn an_operator_sees_when_the_limiter_starts_and_ends() {
     let captured = capture(|| {
         quick(async {
             let server = Server::start([refusal("2")]).await;
