@@ -81,7 +81,7 @@ impl Shared {
 /// What a client sets for its calls, and each call for itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
-    pub timeout: Duration,
+    pub attempt_timeout: Duration,
     pub deadline: Duration,
     pub max_retries: u32,
 }

@@ -54,7 +54,7 @@ impl Default for ClientBuilder {
             plain_http: false,
             connect_timeout: Duration::from_secs(5),
             options: Options {
-                timeout: Duration::from_secs(30),
+                attempt_timeout: Duration::from_secs(30),
                 deadline: Duration::from_secs(90),
                 max_retries: 2,
             },
@@ -226,8 +226,8 @@ impl ClientBuilder {
     /// silent without being closed, pings find that out in at most 25 s and close it. So with the
     /// default, the next attempt is on a new connection; with less than 25 s, it may be on the
     /// silent one again.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = timeout;
+    pub fn attempt_timeout(mut self, attempt_timeout: Duration) -> Self {
+        self.options.attempt_timeout = attempt_timeout;
         self
     }
 
@@ -356,9 +356,11 @@ impl ClientBuilder {
         let base_url = with_room(self.url()?);
         let headers = self.headers()?;
         let Options {
-            timeout, deadline, ..
+            attempt_timeout,
+            deadline,
+            ..
         } = self.options;
-        if [self.connect_timeout, timeout, deadline].contains(&Duration::ZERO) {
+        if [self.connect_timeout, attempt_timeout, deadline].contains(&Duration::ZERO) {
             return Err(Error::input(
                 "a timeout or deadline is zero; nothing can be done in no time",
             ));

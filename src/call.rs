@@ -130,10 +130,10 @@ impl<T> Call<T> {
     }
 
     /// How long one attempt of this call may take, instead of what the
-    /// [client](crate::ClientBuilder::timeout) is set to.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = timeout;
-        self.not_zero("timeout", timeout)
+    /// [client](crate::ClientBuilder::attempt_timeout) is set to.
+    pub fn attempt_timeout(mut self, attempt_timeout: Duration) -> Self {
+        self.options.attempt_timeout = attempt_timeout;
+        self.not_zero("attempt_timeout", attempt_timeout)
     }
 
     /// How long this whole call may take, all attempts and waits included, instead of what the
@@ -290,7 +290,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let key = account.key.now().map_err(|reason| made.refused(reason))?;
             let (request, body) = self.attempt(&key, &mut made)?;
             let mut exchange = Exchange::default();
-            let until = after(self.options.timeout).min(deadline);
+            let until = after(self.options.attempt_timeout).min(deadline);
             let ended = {
                 let asked = self.described()?;
                 let is_asked = |url: &Url| asked.is_at(url, &account.shared.base_url);
@@ -474,7 +474,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 Err(Error::new(Kind::Decode("is garbled")).because_of(source))
             }
             Ok(Err(Stopped::Broken(source))) => Err(Error::transport(source)),
-            Err(_) if Instant::now() < deadline => Err(timed_out(self.options.timeout)),
+            Err(_) if Instant::now() < deadline => Err(timed_out(self.options.attempt_timeout)),
             Err(_) => Err(timed_out(self.options.deadline)),
         }
     }

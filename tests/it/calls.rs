@@ -48,9 +48,9 @@ type Refused = (
 fn what_a_call_is_refused_for_is_said_by_check_and_by_sending() {
     let cases: [Refused; 12] = [
         (
-            "timeout",
-            |call| call.timeout(Duration::ZERO),
-            "the timeout is zero; nothing can be done in no time",
+            "attempt_timeout",
+            |call| call.attempt_timeout(Duration::ZERO),
+            "the attempt_timeout is zero; nothing can be done in no time",
         ),
         (
             "deadline",
@@ -59,8 +59,11 @@ fn what_a_call_is_refused_for_is_said_by_check_and_by_sending() {
         ),
         (
             "the first of two",
-            |call| call.timeout(Duration::ZERO).deadline(Duration::ZERO),
-            "the timeout is zero; nothing can be done in no time",
+            |call| {
+                call.attempt_timeout(Duration::ZERO)
+                    .deadline(Duration::ZERO)
+            },
+            "the attempt_timeout is zero; nothing can be done in no time",
         ),
         (
             "a name",

@@ -340,7 +340,7 @@ fn a_server_that_stalls_cannot_hold_a_call() {
         for (fault, step, status) in cases {
             // A timeout is tried again, ...
             let server = Server::start([step.clone()]).await;
-            let client = server.client_with(|b| b.timeout(Duration::from_secs(2)));
+            let client = server.client_with(|b| b.attempt_timeout(Duration::from_secs(2)));
             let phone = call(&client).await;
             let phone = phone.unwrap_or_else(|e| panic!("{fault}, then success: {e}"));
             assert_eq!(phone.attempts(), 2, "{fault}");
@@ -398,7 +398,7 @@ fn a_body_of_an_error_may_break_off_or_stall() {
             ),
         ] {
             let server = Server::start([step.clone().hang()]).await;
-            let client = server.client_with(|b| b.timeout(Duration::from_secs(2)));
+            let client = server.client_with(|b| b.attempt_timeout(Duration::from_secs(2)));
             let stalled = call(&client).await.unwrap_err();
             for error in [error_of(step.close()).await, stalled] {
                 assert!(error.is_not_found(), "{error}");

@@ -224,7 +224,8 @@ async fn end_calls_that_wait() {
         let moment = Duration::from_micros(u64::from(round * 37 % 3000));
         match round % 3 {
             0 => {
-                let late = named(&client, "late").timeout(moment.max(Duration::from_micros(1)));
+                let late =
+                    named(&client, "late").attempt_timeout(moment.max(Duration::from_micros(1)));
                 let error = late.max_retries(0).await.unwrap_err();
                 assert!(error.is_timeout(), "round {round}: {error}");
                 assert!(!error.may_have_been_applied(), "round {round}: {error}");
@@ -259,7 +260,7 @@ async fn end_calls_that_wait() {
 #[tokio::test]
 async fn a_call_that_ends_while_it_is_sent_is_not_sent_whole() {
     let (client, mut server) = acquainted(WINDOW_OF_9).await;
-    let late = named(&client, "late").timeout(Duration::from_millis(200));
+    let late = named(&client, "late").attempt_timeout(Duration::from_millis(200));
     let late = tokio::spawn(late.max_retries(0).send());
     assert_eq!(server.next().await.unwrap().kind, HEADERS);
     let part = server.next().await.unwrap();

@@ -201,7 +201,7 @@ fn a_deadline_is_over_all_attempts_and_waits() {
         // Each attempt ends by its own timeout, until the deadline is near.
         let server = Server::start(vec![Step::silent(); 99]).await;
         let client = server.client_with(|b| {
-            b.timeout(Duration::from_secs(2))
+            b.attempt_timeout(Duration::from_secs(2))
                 .deadline(Duration::from_secs(5))
                 .max_retries(99)
         });
@@ -251,7 +251,7 @@ fn a_budget_shared_by_all_clones_keeps_an_outage_small() {
             let call = call(&client.clone());
             let call = match number % 4 {
                 0 => call,
-                1 => call.timeout(Duration::from_secs(20)),
+                1 => call.attempt_timeout(Duration::from_secs(20)),
                 2 => call.deadline(Duration::from_secs(80)),
                 _ => call.max_retries(3),
             };
@@ -271,7 +271,7 @@ fn clones_share_a_pool() {
         let client = server.client();
         for call in [
             call(&client.clone()),
-            call(&client).timeout(Duration::from_secs(20)),
+            call(&client).attempt_timeout(Duration::from_secs(20)),
             call(&client).deadline(Duration::from_secs(80)),
             call(&client).max_retries(3),
         ] {
@@ -302,7 +302,10 @@ fn options_of_a_call_are_its_own() {
         let server = Server::start(vec![Step::silent(); 2]).await;
         let client = server.client_with(|b| b.max_retries(0));
         for (call, limit) in [
-            (call(&client).timeout(Duration::from_secs(1)), "within 1s;"),
+            (
+                call(&client).attempt_timeout(Duration::from_secs(1)),
+                "within 1s;",
+            ),
             (call(&client).deadline(Duration::from_secs(2)), "within 2s;"),
         ] {
             let error = call.await.unwrap_err().to_string();

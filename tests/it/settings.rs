@@ -152,7 +152,7 @@ type Set = fn(ClientBuilder, Duration) -> ClientBuilder;
 #[test]
 fn no_time_is_refused() {
     let set: [(&str, Set); 3] = [
-        ("timeout", ClientBuilder::timeout),
+        ("attempt_timeout", ClientBuilder::attempt_timeout),
         ("deadline", ClientBuilder::deadline),
         ("connect_timeout", ClientBuilder::connect_timeout),
     ];
@@ -170,7 +170,7 @@ fn the_longest_times_there_are_do_no_harm() {
         let server = Server::start([]).await;
         let client = server
             .builder()
-            .timeout(Duration::MAX)
+            .attempt_timeout(Duration::MAX)
             .deadline(Duration::MAX)
             .connect_timeout(Duration::MAX)
             .max_retries(u32::MAX);

@@ -34,7 +34,7 @@ fn record(steps: Vec<Step>) -> Captured {
     capture(|| {
         quick(async {
             let server = Server::start(steps).await;
-            let client = server.client_with(|b| b.timeout(Duration::from_secs(2)));
+            let client = server.client_with(|b| b.attempt_timeout(Duration::from_secs(2)));
             let _ = call(&client).await;
         });
     })

@@ -64,7 +64,7 @@ async fn main() -> Result<ExitCode, Failure> {
     let client = Client::builder()
         .api_key(KEY)
         .base_url(format!("http://{}", listener.local_addr()?))
-        .timeout(TIMEOUT)
+        .attempt_timeout(TIMEOUT)
         .deadline(DEADLINE);
     #[cfg(feature = "http2")]
     let client = client.http_client(http2::client()?);
@@ -104,7 +104,12 @@ async fn make_calls(client: Client, log: Arc<Log>, end: usize) -> Result<(), Fai
         let sent = client.update_phone_number(&number, &update);
         // Any of the first to come may be among those.
         let first = call < AT_A_TIME;
-        let outcome = if first { sent.timeout(DEADLINE) } else { sent }.await;
+        let outcome = if first {
+            sent.attempt_timeout(DEADLINE)
+        } else {
+            sent
+        }
+        .await;
         log.take(call, &label, outcome);
     }
     Ok(())
