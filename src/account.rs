@@ -82,7 +82,7 @@ impl Shared {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
     pub attempt_timeout: Duration,
-    pub deadline: Duration,
+    pub timeout: Duration,
     pub max_retries: u32,
 }
 

@@ -44,7 +44,7 @@ const GROWTH: f64 = 0.5;
 ///
 /// The calls come from an iterator of any kind, which [`next`](Self::next) goes on with when a
 /// place is free: a million of them take no more memory than those that are under way. Each runs as
-/// a task of its own, so that it also goes on while nobody awaits `next`, and its deadline does not
+/// a task of its own, so that it also goes on while nobody awaits `next`, and its timeout does not
 /// run out because of a slow consumer. New ones begin in `next` alone: who awaits it slowly lets
 /// fewer run.
 ///
@@ -64,9 +64,9 @@ const GROWTH: f64 = 0.5;
 /// A server that limits the rate is asked a little at a time: a batch begins with four calls at
 /// once, and has more as long as nothing is refused. When something is, all calls with the key wait
 /// for their turns at one rate limiter. The wait for the first is not part of a call's
-/// [deadline](crate::ClientBuilder::deadline), because it is the others' that it waits for; it ends
+/// [timeout](crate::ClientBuilder::timeout), because it is the others' that it waits for; it ends
 /// with an error when the server wants a pause that is
-/// [too long](crate::ClientBuilder::max_retry_after), or when for the length of the deadline
+/// [too long](crate::ClientBuilder::max_retry_after), or when for the length of the timeout
 /// nothing at all was granted.
 ///
 /// Dropping the batch stops all of it at once. What becomes of the calls under way is not known

@@ -26,7 +26,7 @@ use crate::{
 ///
 /// let client = sigmamind::Client::builder()
 ///     .api_key("your key")
-///     .deadline(Duration::from_secs(20))
+///     .timeout(Duration::from_secs(20))
 ///     .build();
 /// assert!(client.unwrap_err().is_invalid_input()); // a key has no space
 /// ```
@@ -55,7 +55,7 @@ impl Default for ClientBuilder {
             connect_timeout: Duration::from_secs(5),
             options: Options {
                 attempt_timeout: Duration::from_secs(30),
-                deadline: Duration::from_secs(90),
+                timeout: Duration::from_secs(90),
                 max_retries: 2,
             },
             backoff: Backoff {
@@ -220,7 +220,7 @@ impl ClientBuilder {
 
     /// How long one attempt may take, from connecting to the end of the body. Default: 30 s.
     ///
-    /// An attempt is never given more than what is left of the [`deadline`](Self::deadline).
+    /// An attempt is never given more than what is left of the [`timeout`](Self::timeout).
     ///
     /// Over HTTP/2 (feature `http2`) all calls to a server share one connection. If it falls
     /// silent without being closed, pings find that out in at most 25 s and close it. So with the
@@ -235,8 +235,8 @@ impl ClientBuilder {
     ///
     /// It alone bounds how long a call waits for a server that limits the rate (see
     /// [`max_retries`](Self::max_retries)): in the handler of a request, give a short one.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.options.deadline = deadline;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
         self
     }
 
@@ -245,7 +245,7 @@ impl ClientBuilder {
     /// Failures are those of the transport (no connection, a connection that broke, an attempt
     /// that took too long) and the statuses 408, 500, 502, 503 and 504; nothing else is tried
     /// again. Before each retry there is a random [wait](Self::backoff), on top of the server's
-    /// `Retry-After`. If that is [too long](Self::max_retry_after) or past the deadline, the error
+    /// `Retry-After`. If that is [too long](Self::max_retry_after) or past the timeout, the error
     /// is returned at once and [`Error::retry_after`] has the wait.
     ///
     /// All clones of a client share a budget: over 10 s, retries are at most 20 % of the calls,
@@ -253,7 +253,7 @@ impl ClientBuilder {
     /// multiplied.
     ///
     /// A rate limit (429) is not a failure: the call waits for its turn at the limiter that all
-    /// clones share, until its deadline, and neither this number nor the budget counts it. With 0
+    /// clones share, until its timeout, and neither this number nor the budget counts it. With 0
     /// a refusal is returned.
     pub fn max_retries(mut self, max_retries: u32) -> Self {
         self.options.max_retries = max_retries;
@@ -285,7 +285,7 @@ impl ClientBuilder {
     /// let client = sigmamind::Client::builder()
     ///     .api_key("key")
     ///     .max_retry_after(patient)
-    ///     .deadline(2 * patient) // a longer wait would not fit into the default of 90 s
+    ///     .timeout(2 * patient) // a longer wait would not fit into the default of 90 s
     ///     .build();
     /// # assert!(client.is_ok());
     /// ```
@@ -357,13 +357,11 @@ impl ClientBuilder {
         let headers = self.headers()?;
         let Options {
             attempt_timeout,
-            deadline,
+            timeout,
             ..
         } = self.options;
-        if [self.connect_timeout, attempt_timeout, deadline].contains(&Duration::ZERO) {
-            return Err(Error::input(
-                "a timeout or deadline is zero; nothing can be done in no time",
-            ));
+        if [self.connect_timeout, attempt_timeout, timeout].contains(&Duration::ZERO) {
+            return Err(Error::input("timeouts must be greater than zero"));
         }
         if self
             .rate_limit

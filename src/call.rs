@@ -55,7 +55,7 @@ use crate::{
 ///
 /// let phone = client
 ///     .update_phone_number(&number, &update)
-///     .deadline(Duration::from_secs(10))
+///     .timeout(Duration::from_secs(10))
 ///     .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 ///     .await?;
 ///
@@ -137,10 +137,10 @@ impl<T> Call<T> {
     }
 
     /// How long this whole call may take, all attempts and waits included, instead of what the
-    /// [client](crate::ClientBuilder::deadline) is set to. The clock starts when it is sent.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.options.deadline = deadline;
-        self.not_zero("deadline", deadline)
+    /// [client](crate::ClientBuilder::timeout) is set to. The clock starts when it is sent.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
+        self.not_zero("timeout", timeout)
     }
 
     /// How many times this call is tried again after a failure, instead of what the
@@ -166,9 +166,7 @@ impl<T> Call<T> {
 
     fn not_zero(mut self, name: &str, duration: Duration) -> Self {
         if duration.is_zero() && self.request.is_ok() {
-            self.request = Err(format!(
-                "the {name} is zero; nothing can be done in no time"
-            ));
+            self.request = Err(format!("{name} must be greater than zero"));
         }
         self
     }
@@ -270,7 +268,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             ));
         }
         let account = self.account.clone();
-        let mut deadline = after(self.options.deadline);
+        let mut deadline = after(self.options.timeout);
         let mut made = Made::default();
         let mut last = None::<Error>;
         loop {
@@ -278,14 +276,14 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let limits = WaitLimits {
                 deadline: Some(deadline).filter(|_| !at_leisure),
                 max_pause: account.shared.max_retry_after,
-                max_starvation: self.options.deadline,
+                max_starvation: self.options.timeout,
             };
             let permit = account.limiter.acquire(limits).await.map_err(|hold| {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
             if at_leisure {
-                deadline = after(self.options.deadline);
+                deadline = after(self.options.timeout);
             }
             let key = account.key.now().map_err(|reason| made.refused(reason))?;
             let (request, body) = self.attempt(&key, &mut made)?;
@@ -475,7 +473,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             }
             Ok(Err(Stopped::Broken(source))) => Err(Error::transport(source)),
             Err(_) if Instant::now() < deadline => Err(timed_out(self.options.attempt_timeout)),
-            Err(_) => Err(timed_out(self.options.deadline)),
+            Err(_) => Err(timed_out(self.options.timeout)),
         }
     }
 

@@ -80,7 +80,7 @@ impl Connection {
             None => builder,
         };
         let builder = match self.deadline {
-            Some(deadline) => builder.deadline(deadline),
+            Some(deadline) => builder.timeout(deadline),
             None => builder,
         };
         match self.rate {

@@ -230,7 +230,7 @@ fn a_slow_consumer_lets_no_deadline_run_out() {
     quick(async {
         let server = server(|_| None).await;
         let deadline = Duration::from_secs(2);
-        let client = server.client_with(|builder| builder.deadline(deadline));
+        let client = server.client_with(|builder| builder.timeout(deadline));
         let mut batch = Batch::new(calls(&client, 12));
         while let Some((_, outcome)) = batch.next().await {
             outcome.unwrap();
@@ -244,7 +244,7 @@ fn the_wait_for_the_first_turn_is_not_part_of_the_deadline() {
     quick(async {
         let server = server(|_| None).await;
         let client =
-            server.client_with(|builder| builder.deadline(Duration::from_secs(4)).rate_limit(0.5));
+            server.client_with(|builder| builder.timeout(Duration::from_secs(4)).rate_limit(0.5));
         for (_, outcome) in all(Batch::new(calls(&client, 8)).at_once(8)).await {
             outcome.unwrap();
         }
@@ -280,7 +280,7 @@ fn an_account_that_grants_nothing_ends_the_batch() {
     quick(async {
         let server = server(|_| Some(Step::status(429))).await;
         let deadline = Duration::from_secs(20);
-        let client = server.client_with(|builder| builder.deadline(deadline));
+        let client = server.client_with(|builder| builder.timeout(deadline));
         let outcomes = all(Batch::new(calls(&client, 200))).await;
         assert_eq!(outcomes.len(), 200);
         for (_, outcome) in outcomes {

@@ -50,20 +50,17 @@ fn what_a_call_is_refused_for_is_said_by_check_and_by_sending() {
         (
             "attempt_timeout",
             |call| call.attempt_timeout(Duration::ZERO),
-            "the attempt_timeout is zero; nothing can be done in no time",
+            "attempt_timeout must be greater than zero",
         ),
         (
-            "deadline",
-            |call| call.deadline(Duration::ZERO),
-            "the deadline is zero; nothing can be done in no time",
+            "timeout",
+            |call| call.timeout(Duration::ZERO),
+            "timeout must be greater than zero",
         ),
         (
             "the first of two",
-            |call| {
-                call.attempt_timeout(Duration::ZERO)
-                    .deadline(Duration::ZERO)
-            },
-            "the attempt_timeout is zero; nothing can be done in no time",
+            |call| call.attempt_timeout(Duration::ZERO).timeout(Duration::ZERO),
+            "attempt_timeout must be greater than zero",
         ),
         (
             "a name",
@@ -107,11 +104,8 @@ fn what_a_call_is_refused_for_is_said_by_check_and_by_sending() {
         ),
         (
             "a later good value does not mend it",
-            |call| {
-                call.deadline(Duration::ZERO)
-                    .deadline(Duration::from_secs(1))
-            },
-            "the deadline is zero; nothing can be done in no time",
+            |call| call.timeout(Duration::ZERO).timeout(Duration::from_secs(1)),
+            "timeout must be greater than zero",
         ),
     ];
     quick(async {

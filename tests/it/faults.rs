@@ -347,7 +347,7 @@ fn a_server_that_stalls_cannot_hold_a_call() {
 
             // ... and a deadline ends the call.
             let server = Server::start([step]).await;
-            let client = server.client_with(|b| b.deadline(Duration::from_secs(2)));
+            let client = server.client_with(|b| b.timeout(Duration::from_secs(2)));
             let error = call(&client).await.expect_err(fault);
             assert!(
                 error.is_timeout() && error.is_retryable(),
@@ -372,7 +372,7 @@ fn a_status_is_known_though_its_body_never_ends() {
                 Step::send(head(status, &[("content-length", "9")])).hang(),
             ] {
                 let server = Server::start([step]).await;
-                let client = server.client_with(|b| b.deadline(Duration::from_secs(2)));
+                let client = server.client_with(|b| b.timeout(Duration::from_secs(2)));
                 let error = call(&client).await.unwrap_err();
                 assert_eq!(error.status().map(|s| s.as_u16()), Some(status));
                 assert_eq!(error.is_auth(), status == 401, "{error}");

@@ -115,7 +115,7 @@ fn a_wait_that_does_not_fit_is_an_error_of_a_call_that_sent_nothing() {
         let client = server.client();
         call(&client).max_retries(0).await.unwrap_err();
         let short = Duration::from_secs(20);
-        let error = call(&client).deadline(short).await.unwrap_err();
+        let error = call(&client).timeout(short).await.unwrap_err();
         assert_eq!(error.attempts(), 0);
         assert_eq!(error.status(), None);
         assert!(error.is_rate_limited() && error.is_retryable());
@@ -142,7 +142,7 @@ fn a_server_that_is_out_of_order_holds_everybody() {
         let error = call(&client).max_retries(0).await.unwrap_err();
         assert_eq!(error.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
         let short = Duration::from_secs(10);
-        let error = call(&client.clone()).deadline(short).await.unwrap_err();
+        let error = call(&client.clone()).timeout(short).await.unwrap_err();
         assert_eq!(error.attempts(), 0);
         call(&client).await.unwrap();
     });

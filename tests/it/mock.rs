@@ -347,7 +347,7 @@ mod fake {
         fake.delay(Duration::from_secs(60));
         let call = fake.client().update_phone_number(&number(), &named("new"));
         let limit = Duration::from_millis(300);
-        let error = call.deadline(limit).await.unwrap_err();
+        let error = call.timeout(limit).await.unwrap_err();
         assert!(
             error.is_timeout() && error.may_have_been_applied(),
             "{error}"
@@ -553,7 +553,7 @@ mod expectations {
         });
         let call = mock.client().update_phone_number(&number(), &named("a"));
         let limit = Duration::from_millis(300);
-        let error = call.deadline(limit).await.unwrap_err();
+        let error = call.timeout(limit).await.unwrap_err();
         assert!(error.is_timeout(), "{error}");
     }
 

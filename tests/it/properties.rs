@@ -141,7 +141,7 @@ impl Answering {
             .http_client(crate::mock::http());
         builder
             .max_retries(0)
-            .deadline(Duration::from_secs(5))
+            .timeout(Duration::from_secs(5))
             .build()
             .unwrap()
     }

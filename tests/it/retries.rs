@@ -174,7 +174,7 @@ fn a_wait_that_is_too_long_is_returned_at_once() {
     quick(async {
         for (value, deadline, wait) in cases {
             let server = Server::start([Step::answer(429, &[("retry-after", value)], "")]).await;
-            let call = call(&server.client()).deadline(Duration::from_secs(deadline));
+            let call = call(&server.client()).timeout(Duration::from_secs(deadline));
             let start = Instant::now();
             let error = call.await.expect_err(value);
             assert_eq!((error.attempts(), server.requests()), (1, 1), "{value}");
@@ -202,7 +202,7 @@ fn a_deadline_is_over_all_attempts_and_waits() {
         let server = Server::start(vec![Step::silent(); 99]).await;
         let client = server.client_with(|b| {
             b.attempt_timeout(Duration::from_secs(2))
-                .deadline(Duration::from_secs(5))
+                .timeout(Duration::from_secs(5))
                 .max_retries(99)
         });
         let start = Instant::now();
@@ -224,7 +224,7 @@ fn a_deadline_is_over_all_attempts_and_waits() {
 fn an_attempt_is_clamped_to_the_deadline() {
     quick(async {
         let server = Server::start([Step::silent()]).await;
-        let client = server.client_with(|b| b.deadline(Duration::from_secs(3)));
+        let client = server.client_with(|b| b.timeout(Duration::from_secs(3)));
         let start = Instant::now();
         let error = call(&client).await.unwrap_err();
         // The attempt's own limit is 30 s.
@@ -252,7 +252,7 @@ fn a_budget_shared_by_all_clones_keeps_an_outage_small() {
             let call = match number % 4 {
                 0 => call,
                 1 => call.attempt_timeout(Duration::from_secs(20)),
-                2 => call.deadline(Duration::from_secs(80)),
+                2 => call.timeout(Duration::from_secs(80)),
                 _ => call.max_retries(3),
             };
             calls.spawn(async move { call.await.unwrap_err().status() });
@@ -272,7 +272,7 @@ fn clones_share_a_pool() {
         for call in [
             call(&client.clone()),
             call(&client).attempt_timeout(Duration::from_secs(20)),
-            call(&client).deadline(Duration::from_secs(80)),
+            call(&client).timeout(Duration::from_secs(80)),
             call(&client).max_retries(3),
         ] {
             call.await.unwrap();
@@ -306,7 +306,7 @@ fn options_of_a_call_are_its_own() {
                 call(&client).attempt_timeout(Duration::from_secs(1)),
                 "within 1s;",
             ),
-            (call(&client).deadline(Duration::from_secs(2)), "within 2s;"),
+            (call(&client).timeout(Duration::from_secs(2)), "within 2s;"),
         ] {
             let error = call.await.unwrap_err().to_string();
             assert!(error.contains(limit), "{error}");

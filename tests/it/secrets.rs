@@ -123,7 +123,7 @@ fn errors_show_no_secret() {
     quick(async {
         for (case, step) in steps() {
             let server = Server::start([step.clone(), step.clone(), step]).await;
-            let error = call(&server.client()).deadline(SOON).await.expect_err(case);
+            let error = call(&server.client()).timeout(SOON).await.expect_err(case);
             assert_clean(case, &texts(&error));
         }
         let nobody = Server::start([]).await.address;
@@ -306,7 +306,7 @@ fn the_most_detailed_log_shows_no_secret() {
         quick(async {
             for (_, step) in steps() {
                 let server = Server::start([step]).await;
-                let _ = call(&server.client()).deadline(SOON).await;
+                let _ = call(&server.client()).timeout(SOON).await;
             }
             // A proxy makes reqwest say more.
             let proxy = Server::start([]).await;

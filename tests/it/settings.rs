@@ -153,7 +153,7 @@ type Set = fn(ClientBuilder, Duration) -> ClientBuilder;
 fn no_time_is_refused() {
     let set: [(&str, Set); 3] = [
         ("attempt_timeout", ClientBuilder::attempt_timeout),
-        ("deadline", ClientBuilder::deadline),
+        ("timeout", ClientBuilder::timeout),
         ("connect_timeout", ClientBuilder::connect_timeout),
     ];
     for (name, set) in set {
@@ -171,7 +171,7 @@ fn the_longest_times_there_are_do_no_harm() {
         let client = server
             .builder()
             .attempt_timeout(Duration::MAX)
-            .deadline(Duration::MAX)
+            .timeout(Duration::MAX)
             .connect_timeout(Duration::MAX)
             .max_retries(u32::MAX);
         assert!(call(&client.build().unwrap()).await.is_ok());

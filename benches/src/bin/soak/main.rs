@@ -65,7 +65,7 @@ async fn main() -> Result<ExitCode, Failure> {
         .api_key(KEY)
         .base_url(format!("http://{}", listener.local_addr()?))
         .attempt_timeout(TIMEOUT)
-        .deadline(DEADLINE);
+        .timeout(DEADLINE);
     #[cfg(feature = "http2")]
     let client = client.http_client(http2::client()?);
     let client = client.build()?;
