@@ -32,7 +32,7 @@ const GROWTH: f64 = 0.5;
 /// use sigmamind::Batch;
 ///
 /// let calls = numbers.iter().map(|number| client.update_phone_number(number, &update));
-/// let mut batch = Batch::new(calls).at_once(16);
+/// let mut batch = Batch::new(calls).concurrency(16);
 /// while let Some((index, outcome)) = batch.next().await {
 ///     match outcome {
 ///         Ok(phone) => println!("{}: {:?}", numbers[index], phone.provider),
@@ -85,7 +85,7 @@ const GROWTH: f64 = 0.5;
 pub struct Batch<I, T> {
     /// Empty when it was stopped.
     calls: Option<Fuse<Enumerate<I>>>,
-    at_once: usize,
+    concurrency: usize,
     /// How many may be under way by now.
     places: f64,
     tasks: JoinSet<Result<Response<T>, Error>>,
@@ -101,7 +101,7 @@ where
     pub fn new(calls: impl IntoIterator<IntoIter = I>) -> Self {
         Self {
             calls: Some(calls.into_iter().enumerate().fuse()),
-            at_once: 8,
+            concurrency: 8,
             places: FIRST,
             tasks: JoinSet::new(),
             under_way: HashMap::new(),
@@ -111,8 +111,8 @@ where
     /// How many calls may be under way at the most. Default: 8; 0 counts as 1.
     ///
     /// More than the server's rate times the time of an answer brings nothing.
-    pub fn at_once(mut self, most: usize) -> Self {
-        self.at_once = most.max(1);
+    pub fn concurrency(mut self, most: usize) -> Self {
+        self.concurrency = most.max(1);
         self
     }
 
@@ -122,7 +122,7 @@ where
     /// span that is current here.
     ///
     /// It is cancel-safe: what ends while it is not awaited is told the next time. Outside a tokio
-    /// runtime, each call ends with an error ([`Error::is_invalid_input`]).
+    /// runtime, each call ends with an error ([`Error::is_invalid_request`]).
     ///
     /// # Panics
     ///
@@ -174,14 +174,14 @@ where
             reason = "it is a small number above zero, and a cast is saturating"
         )]
         let places = self.places as usize;
-        places.min(self.at_once)
+        places.min(self.concurrency)
     }
 }
 
 impl<I, T> fmt::Debug for Batch<I, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
-            .field("at_once", &self.at_once)
+            .field("concurrency", &self.concurrency)
             .field("under_way", &self.under_way.len())
             .field("stopped", &self.calls.is_none())
             .finish_non_exhaustive()

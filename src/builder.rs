@@ -28,7 +28,7 @@ use crate::{
 ///     .api_key("your key")
 ///     .timeout(Duration::from_secs(20))
 ///     .build();
-/// assert!(client.unwrap_err().is_invalid_input()); // a key has no space
+/// assert!(client.unwrap_err().is_invalid_request()); // a key has no space
 /// ```
 #[must_use]
 pub struct ClientBuilder {
@@ -127,7 +127,7 @@ impl ClientBuilder {
     /// so it must be quick and must not block; and once more when the server answers 401, as with
     /// [`api_key_file`](Self::api_key_file).
     ///
-    /// An error, or a key that is not usable, fails the call as [`Error::is_invalid_input`]. A task
+    /// An error, or a key that is not usable, fails the call as [`Error::is_invalid_request`]. A task
     /// in the background can keep a key fresh that takes time to get:
     ///
     /// ```no_run
@@ -146,12 +146,12 @@ impl ClientBuilder {
     ///     }
     /// });
     /// let client = sigmamind::Client::builder()
-    ///     .api_key_with(move || Ok::<_, Infallible>(key.read().unwrap().clone()))
+    ///     .api_key_provider(move || Ok::<_, Infallible>(key.read().unwrap().clone()))
     ///     .build()?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn api_key_with<E: fmt::Display>(
+    pub fn api_key_provider<E: fmt::Display>(
         mut self,
         ask: impl Fn() -> Result<Secret, E> + Send + Sync + 'static,
     ) -> Self {
@@ -166,7 +166,7 @@ impl ClientBuilder {
     ///
     /// It gets an empty map, and what it puts there goes before what the client and the call set.
     /// It never sees the key, and it may not set what [`Call::header`](crate::Call::header) refuses:
-    /// then the call fails as [`Error::is_invalid_input`]. If it panics, nothing is sent, and the
+    /// then the call fails as [`Error::is_invalid_request`]. If it panics, nothing is sent, and the
     /// panic is the caller's. It runs inside the span of the call, once for each attempt.
     ///
     /// ```

@@ -51,7 +51,7 @@ use crate::{
 ///
 /// let phone = client.update_phone_number(&number, &update).await?;
 ///
-/// client.update_phone_number(&number, &update).check()?; // sends nothing
+/// client.update_phone_number(&number, &update).validate()?; // sends nothing
 ///
 /// let phone = client
 ///     .update_phone_number(&number, &update)
@@ -73,7 +73,7 @@ use crate::{
 /// # Panics
 ///
 /// Sending needs a tokio runtime with time and I/O enabled. Without any runtime it is an error
-/// ([`Error::is_invalid_input`]); a runtime built without time or I/O panics by itself.
+/// ([`Error::is_invalid_request`]); a runtime built without time or I/O panics by itself.
 #[must_use = "a call does nothing until it is awaited or sent"]
 pub struct Call<T> {
     account: Arc<Account>,
@@ -154,7 +154,7 @@ impl<T> Call<T> {
     ///
     /// A name or a value that HTTP does not allow, or a header that the client has to set itself
     /// (the key's, `Host`, `Content-*`, `Transfer-Encoding`, `Connection`), is refused by
-    /// [`check`](Self::check) and by sending. The value is hidden in `Debug` and in logs.
+    /// [`validate`](Self::validate) and by sending. The value is hidden in `Debug` and in logs.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         match (&mut self.request, header(name.as_ref(), value.as_ref())) {
             (Ok(request), Ok((name, value))) => drop(request.headers.insert(name, value)),
@@ -175,9 +175,9 @@ impl<T> Call<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::is_invalid_input`] if the request breaks a limit of the document, or an option of
+    /// [`Error::is_invalid_request`] if the request breaks a limit of the document, or an option of
     /// the call is not usable.
-    pub fn check(&self) -> Result<(), Error> {
+    pub fn validate(&self) -> Result<(), Error> {
         self.described().map(drop)
     }
 
@@ -261,7 +261,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
 
     /// Attempts until one succeeds or fails for good, or until time or retries run out.
     async fn attempts(&mut self, patient: bool) -> Result<Response<T>, Error> {
-        self.check()?;
+        self.validate()?;
         if Handle::try_current().is_err() {
             return Err(Error::input(
                 "there is no tokio runtime here; send the call inside one",
@@ -425,9 +425,9 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             }
             Err(error) => error.with(self.met(&mut exchange, whole, key)),
         };
-        let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_input();
+        let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_request();
         made.applied |= sent && !unseen;
-        made.attempts -= u32::from(error.is_invalid_input());
+        made.attempts -= u32::from(error.is_invalid_request());
         debug!(
             http.request.resend_count = resend_count,
             http.response.status_code = status,

@@ -208,7 +208,7 @@ impl Error {
 
     /// The input, the key or the settings were refused here; nothing was sent.
     #[must_use]
-    pub fn is_invalid_input(&self) -> bool {
+    pub fn is_invalid_request(&self) -> bool {
         matches!(self.0.kind, Kind::Input(_) | Kind::Setup)
     }
 

@@ -42,7 +42,7 @@ pub use http;
 pub use operation::{Document, Operation};
 pub use reqwest;
 pub use response::Response;
-pub use types::{E164, InvalidE164, Nullable, ReportedNumber, Secret};
+pub use types::{E164, Nullable, ParseE164Error, ReportedNumber, Secret};
 
 /// The code of the questions and answers is tried, as the README's is.
 #[cfg(doctest)]

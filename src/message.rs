@@ -179,7 +179,7 @@ fn blanked(text: &str, whole: bool, hidden: &Hidden) -> String {
         if at >= until {
             line.push(*c);
         } else if !blank {
-            line.push_str("[hidden]");
+            line.push_str("[redacted]");
         }
         blank = at < until;
     }
@@ -330,19 +330,19 @@ mod tests {
         check(
             &usual(),
             &[
-                ("SK-LIVE-9FQ2XZ, sk-live-9fq2xz", "[hidden], [hidden]"),
-                ("x_sk-live-9fQ2xZ_x", "x_[hidden]_x"),
-                ("sk-\u{0}live\u{200b}-9f\u{202e}Q2xZ", "[hidden]"),
-                ("tr0nk \"p@ss\"\n\tw0rd", "[hidden]"),
+                ("SK-LIVE-9FQ2XZ, sk-live-9fq2xz", "[redacted], [redacted]"),
+                ("x_sk-live-9fQ2xZ_x", "x_[redacted]_x"),
+                ("sk-\u{0}live\u{200b}-9f\u{202e}Q2xZ", "[redacted]"),
+                ("tr0nk \"p@ss\"\n\tw0rd", "[redacted]"),
                 (
                     r#"{"password":"Tr0nk \"P@ss\"  w0rd"}"#,
-                    r#"{"password":"[hidden]"}"#,
+                    r#"{"password":"[redacted]"}"#,
                 ),
                 (
                     r#"{\"password\":\"Tr0nk \\\"P@ss\\\"  w0rd\"}"#,
-                    r#"{\"password\":\"[hidden]\"}"#,
+                    r#"{\"password\":\"[redacted]\"}"#,
                 ),
-                ("Trunk-User-77's", "[hidden]'s"),
+                ("Trunk-User-77's", "[redacted]'s"),
                 (
                     "trunk-user-779, xtrunk-user-77, _trunk-user-77",
                     "trunk-user-779, xtrunk-user-77, _trunk-user-77",
@@ -360,19 +360,19 @@ mod tests {
         check(
             &usual(),
             &[
-                ("+14155552671 or 14155552671", "+[hidden] or [hidden]"),
-                ("+1 415-555-2671.", "+[hidden]."),
-                ("+1 (415) 555.2671", "+[hidden]"),
-                ("0014155552671", "00[hidden]"),
-                ("call (415) 555-2671", "call [hidden]"),
-                ("(415-555-2671)", "([hidden])"),
-                ("tel:+14155552671;id=7", "tel:+[hidden];id=7"),
-                ("at 12:30 415-555-2671", "at 12:30 [hidden]"),
+                ("+14155552671 or 14155552671", "+[redacted] or [redacted]"),
+                ("+1 415-555-2671.", "+[redacted]."),
+                ("+1 (415) 555.2671", "+[redacted]"),
+                ("0014155552671", "00[redacted]"),
+                ("call (415) 555-2671", "call [redacted]"),
+                ("(415-555-2671)", "([redacted])"),
+                ("tel:+14155552671;id=7", "tel:+[redacted];id=7"),
+                ("at 12:30 415-555-2671", "at 12:30 [redacted]"),
                 (
                     "+14155552672, 5552671, 2671, 1415",
                     "+14155552672, 5552671, 2671, 1415",
                 ),
-                ("415-555.-/.2671", "[hidden]"),
+                ("415-555.-/.2671", "[redacted]"),
                 ("415-555.-/.-2671", "415-555.-/.-2671"),
                 ("at most 14155552 of 671", "at most 14155552 of 671"),
             ],
@@ -384,8 +384,8 @@ mod tests {
         check(
             &hidden(&[], &["12.34", "id12345678"]),
             &[
-                ("at 12.34 or 1234", "at [hidden] or 1234"),
-                ("id12345678, 12345678", "[hidden], 12345678"),
+                ("at 12.34 or 1234", "at [redacted] or 1234"),
+                ("id12345678, 12345678", "[redacted], 12345678"),
             ],
         );
     }
@@ -399,9 +399,9 @@ mod tests {
                 ("bad agent at the b", "bad agent at the b"),
                 (
                     "is it 'a'? is it Q9? not q9a",
-                    "is it '[hidden]'? is it [hidden]? not q9a",
+                    "is it '[redacted]'? is it [redacted]? not q9a",
                 ),
-                ("the trunk's trunkName", "the [hidden]'s trunkName"),
+                ("the trunk's trunkName", "the [redacted]'s trunkName"),
             ],
         );
     }
@@ -412,26 +412,26 @@ mod tests {
         check(
             &hidden(&[KEY, &wide, "hidden"], &[]),
             &[
-                (&wide, "[hidden]"),
-                (&format!("my-{KEY}-past"), "my-[hidden]-past"),
-                ("a hidden key", "a [hidden] key"),
+                (&wide, "[redacted]"),
+                (&format!("my-{KEY}-past"), "my-[redacted]-past"),
+                ("a hidden key", "a [redacted] key"),
             ],
         );
         check(
             &hidden(&["abcd", "cdef", "fabc", "bbbb"], &[]),
-            &[("xabcdefabcdx bbbbbbbbb", "x[hidden]x [hidden]")],
+            &[("xabcdefabcdx bbbbbbbbb", "x[redacted]x [redacted]")],
         );
     }
 
     #[test]
     fn what_breaks_off_shows_no_half_of_it() {
         let cases = [
-            ("key sk-live-9fQ", "key [hidden]"),
-            ("password Tr0nk \\\"P@s", "password [hidden]"),
-            ("user trunk", "user [hidden]"),
+            ("key sk-live-9fQ", "key [redacted]"),
+            ("password Tr0nk \\\"P@s", "password [redacted]"),
+            ("user trunk", "user [redacted]"),
             ("user xtrunk", "user xtrunk"),
-            ("number +1 415-5", "number +[hidden]"),
-            ("number (415) 5", "number [hidden]"),
+            ("number +1 415-5", "number +[redacted]"),
+            ("number (415) 5", "number [redacted]"),
             ("no such agent", "no such agent"),
         ];
         for (text, shown) in cases {
@@ -446,7 +446,10 @@ mod tests {
         let long = "x".repeat(SEARCHED - 100);
         let text = format!("{long}{}{KEY}", "y".repeat(90));
         let said = message(text.as_bytes(), true, &hidden(&[&long, KEY], &[]));
-        assert_eq!(said, Some(format!("[hidden]{}[hidden]", "y".repeat(90))));
+        assert_eq!(
+            said,
+            Some(format!("[redacted]{}[redacted]", "y".repeat(90)))
+        );
     }
 
     proptest! {
@@ -465,8 +468,8 @@ mod tests {
             };
             let body = Value::from(format!("{before}{written}{after}")).to_string();
             let shown = message(body.as_bytes(), true, &hidden(&[&secret], &[])).unwrap();
-            prop_assert!(shown.contains("[hidden]"), "{}", shown);
-            let rest = shown.replace("[hidden]", "\0").to_lowercase();
+            prop_assert!(shown.contains("[redacted]"), "{}", shown);
+            let rest = shown.replace("[redacted]", "\0").to_lowercase();
             prop_assert!(!rest.contains(&secret.to_lowercase()), "{}", shown);
         }
 

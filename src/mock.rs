@@ -89,7 +89,7 @@ use crate::{
 const OPERATION: &Operation = &operations::UPDATE_PHONE_NUMBER;
 
 /// The key that both servers know; it opens nothing.
-const KEY: &str = "key-of-the-mock";
+const KEY: &str = "test-api-key";
 
 /// A client for a server on this machine, which is past any proxy.
 fn client(url: &str) -> Client {

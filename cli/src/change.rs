@@ -17,7 +17,7 @@ use crate::{
 pub type Change = Map<String, Value>;
 
 /// What stands for a secret where it is not shown.
-pub const HIDDEN: &str = "[hidden]";
+pub const HIDDEN: &str = "[redacted]";
 
 /// The change of `set`: an option for each property.
 pub fn of_options(matches: &ArgMatches, columns: &Columns) -> Result<Change> {

@@ -296,7 +296,7 @@ impl<'c> Input<'c> {
             return Err(wrong(text.into()));
         }
         let update = change::update(&change).map_err(wrong)?;
-        let checked = client.update_phone_number(&number, &update).check();
+        let checked = client.update_phone_number(&number, &update).validate();
         checked.map_err(|error| wrong(reason(&error)))?;
         let span = found.span.clone();
         Ok((Row { number, span, line }, change))

@@ -23,7 +23,7 @@ pub fn set(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     let checked = connection
         .checking()?
         .update_phone_number(number, &update)
-        .check();
+        .validate();
     checked.map_err(|error| Failure::usage(reason(&error)))?;
     let client = connection.client()?;
 

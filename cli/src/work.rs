@@ -157,7 +157,7 @@ impl<'w> Work<'w> {
             let call = self.begin(row);
             call.map_err(|error| broken.replace(Some(error))).ok()
         });
-        let mut batch = Batch::new(calls).at_once(self.options.at_once);
+        let mut batch = Batch::new(calls).concurrency(self.options.at_once);
         let mut halt = Halt::End;
         loop {
             tokio::select! {

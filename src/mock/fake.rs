@@ -103,7 +103,7 @@ pub enum RetryAfter {
     /// By `retry-after-ms`, rounded up.
     Milliseconds,
     /// Not at all.
-    Unsaid,
+    Absent,
 }
 
 struct Shared {
@@ -144,7 +144,7 @@ impl RetryAfter {
                 let name = HeaderName::from_static("retry-after-ms");
                 (name, Duration::from_millis(1))
             }
-            Self::Unsaid => return None,
+            Self::Absent => return None,
         };
         let units = wait.as_nanos().div_ceil(unit.as_nanos());
         let value = HeaderValue::from(u64::try_from(units).unwrap_or(u64::MAX));

@@ -17,6 +17,6 @@ pub(crate) use nullable::present;
 pub(crate) use one_of::one_of;
 #[allow(unused_imports, reason = "generated code, if the document has one")]
 pub(crate) use open_enum::open_enum;
-pub use phone::{E164, InvalidE164, ReportedNumber};
+pub use phone::{E164, ParseE164Error, ReportedNumber};
 pub(crate) use secret::Hidden;
 pub use secret::Secret;

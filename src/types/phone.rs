@@ -24,7 +24,7 @@ use serde_json::Number;
 ///     "4155552671".parse::<E164>().unwrap_err().to_string(),
 ///     "not an E.164 phone number: it does not start with `+`",
 /// );
-/// # Ok::<(), sigmamind::InvalidE164>(())
+/// # Ok::<(), sigmamind::ParseE164Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct E164(Box<str>);
@@ -40,7 +40,7 @@ impl E164 {
 /// Why a text is not an [`E164`] number. It does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum InvalidE164 {
+pub enum ParseE164Error {
     /// There is nothing.
     Empty,
     /// The first character is not `+`.
@@ -55,7 +55,7 @@ pub enum InvalidE164 {
     TooLong,
 }
 
-impl fmt::Display for InvalidE164 {
+impl fmt::Display for ParseE164Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not an E.164 phone number: ")?;
         f.write_str(match self {
@@ -69,47 +69,47 @@ impl fmt::Display for InvalidE164 {
     }
 }
 
-impl std::error::Error for InvalidE164 {}
+impl std::error::Error for ParseE164Error {}
 
-fn check_e164(text: &str) -> Result<(), InvalidE164> {
+fn check_e164(text: &str) -> Result<(), ParseE164Error> {
     if text.is_empty() {
-        return Err(InvalidE164::Empty);
+        return Err(ParseE164Error::Empty);
     }
     let digits = text
         .strip_prefix('+')
-        .ok_or(InvalidE164::NoPlus)?
+        .ok_or(ParseE164Error::NoPlus)?
         .as_bytes();
     if !digits.iter().all(u8::is_ascii_digit) {
-        return Err(InvalidE164::NotADigit);
+        return Err(ParseE164Error::NotADigit);
     }
     match (digits.len(), digits.first()) {
-        (_, Some(b'0')) => Err(InvalidE164::LeadingZero),
-        (0..7, _) => Err(InvalidE164::TooShort),
+        (_, Some(b'0')) => Err(ParseE164Error::LeadingZero),
+        (0..7, _) => Err(ParseE164Error::TooShort),
         (7..=15, _) => Ok(()),
-        _ => Err(InvalidE164::TooLong),
+        _ => Err(ParseE164Error::TooLong),
     }
 }
 
 impl FromStr for E164 {
-    type Err = InvalidE164;
+    type Err = ParseE164Error;
 
-    fn from_str(text: &str) -> Result<Self, InvalidE164> {
+    fn from_str(text: &str) -> Result<Self, ParseE164Error> {
         check_e164(text).map(|()| Self(text.into()))
     }
 }
 
 impl TryFrom<&str> for E164 {
-    type Error = InvalidE164;
+    type Error = ParseE164Error;
 
-    fn try_from(text: &str) -> Result<Self, InvalidE164> {
+    fn try_from(text: &str) -> Result<Self, ParseE164Error> {
         text.parse()
     }
 }
 
 impl TryFrom<String> for E164 {
-    type Error = InvalidE164;
+    type Error = ParseE164Error;
 
-    fn try_from(text: String) -> Result<Self, InvalidE164> {
+    fn try_from(text: String) -> Result<Self, ParseE164Error> {
         check_e164(&text).map(|()| Self(text.into()))
     }
 }

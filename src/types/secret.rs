@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 ///
 /// ```
 /// let secret = sigmamind::Secret::from("P@ssw0rd123");
-/// assert_eq!(format!("{secret:?}"), "[hidden]");
+/// assert_eq!(format!("{secret:?}"), "[redacted]");
 /// assert_eq!(secret.expose(), "P@ssw0rd123");
 /// ```
 #[derive(Clone, Deserialize)]
@@ -63,7 +63,7 @@ pub(crate) struct Hidden;
 
 impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[hidden]")
+        f.write_str("[redacted]")
     }
 }
 

@@ -118,9 +118,9 @@ fn a_few_are_under_way_at_first_and_more_as_none_is_refused() {
         assert_eq!(under_way(0, |batch| batch).await, 4);
         assert_eq!(under_way(4, |batch| batch).await, 6);
         assert_eq!(under_way(40, |batch| batch).await, 8); // the default
-        assert_eq!(under_way(0, |batch| batch.at_once(2)).await, 2);
-        assert_eq!(under_way(40, |batch| batch.at_once(16)).await, 16);
-        assert_eq!(under_way(3, |batch| batch.at_once(0)).await, 1);
+        assert_eq!(under_way(0, |batch| batch.concurrency(2)).await, 2);
+        assert_eq!(under_way(40, |batch| batch.concurrency(16)).await, 16);
+        assert_eq!(under_way(3, |batch| batch.concurrency(0)).await, 1);
     });
 }
 
@@ -245,7 +245,7 @@ fn the_wait_for_the_first_turn_is_not_part_of_the_deadline() {
         let server = server(|_| None).await;
         let client =
             server.client_with(|builder| builder.timeout(Duration::from_secs(4)).rate_limit(0.5));
-        for (_, outcome) in all(Batch::new(calls(&client, 8)).at_once(8)).await {
+        for (_, outcome) in all(Batch::new(calls(&client, 8)).concurrency(8)).await {
             outcome.unwrap();
         }
         // By itself, a call has no more time than that.
@@ -301,7 +301,7 @@ fn a_panic_is_passed_on_and_the_others_go_on() {
                 assert!(!panics, "the hook's own");
             })
         });
-        let mut batch = Batch::new(calls(&client, 6)).at_once(1);
+        let mut batch = Batch::new(calls(&client, 6)).concurrency(1);
         let mut outcomes = Vec::new();
         let mut panics = Vec::new();
         loop {
@@ -360,7 +360,7 @@ fn spans_of_the_calls_are_children_of_the_callers() {
 #[test]
 fn the_debug_of_a_batch_tells_its_state() {
     let client = Client::new("key").unwrap();
-    let mut batch = Batch::new(calls(&client, 2)).at_once(3);
+    let mut batch = Batch::new(calls(&client, 2)).concurrency(3);
     batch.stop();
     assert_eq!(
         format!("{batch:?}"),

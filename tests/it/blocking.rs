@@ -68,7 +68,7 @@ fn a_batch_waits_without_a_runtime() {
     let (_runtime, server) = served(vec![Step::status(404)]);
     let client = server.client();
     let calls = (0..20).map(|_| call(&client));
-    let mut batch = sigmamind::Batch::new(calls).at_once(4);
+    let mut batch = sigmamind::Batch::new(calls).concurrency(4);
     let mut outcomes = Vec::new();
     while let Some((index, outcome)) = batch.wait_next() {
         outcomes.push((index, outcome.is_ok()));

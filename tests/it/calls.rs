@@ -11,7 +11,7 @@ fn nothing_is_sent_before_a_call_is_polled() {
     quick(async {
         let server = Server::start([]).await;
         let made = call(&server.client());
-        made.check().unwrap();
+        made.validate().unwrap();
         let sending = made.send();
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(server.log().connections, 0);
@@ -115,12 +115,12 @@ fn what_a_call_is_refused_for_is_said_by_check_and_by_sending() {
             let reason = format!("invalid input: {reason}");
             let changed = change(call(&client));
             for _ in 0..2 {
-                let error = changed.check().expect_err(case);
+                let error = changed.validate().expect_err(case);
                 assert_eq!(error.to_string(), reason);
             }
             let error = changed.await.expect_err(case);
             assert_eq!(error.to_string(), reason);
-            assert!(error.is_invalid_input() && !error.may_have_been_applied());
+            assert!(error.is_invalid_request() && !error.may_have_been_applied());
             assert_eq!(error.attempts(), 0);
         }
         assert_eq!(server.log().connections, 0);

@@ -289,7 +289,7 @@ async fn an_empty_update_is_refused_before_anything_is_sent() {
         .update_phone_number(&number, &PhoneNumberUpdate::default())
         .await
         .unwrap_err();
-    assert!(error.is_invalid_input());
+    assert!(error.is_invalid_request());
     assert_eq!(
         error.to_string(),
         "invalid input: the body has 0 properties and needs at least 1"

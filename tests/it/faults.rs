@@ -509,7 +509,7 @@ fn a_redirect_that_the_callers_own_http_client_followed_is_no_success() {
                 "{location}"
             );
             assert!(error.may_have_been_applied() && !error.is_retryable());
-            assert!(!error.is_invalid_input() && !error.is_connect());
+            assert!(!error.is_invalid_request() && !error.is_connect());
             assert_eq!(error.attempts(), 1, "{location}");
         }
         assert_eq!(elsewhere.requests(), 1, "it was not followed");

@@ -104,7 +104,7 @@ fn a_clone_may_have_another_key() {
         assert_eq!(keys, [Some("another-key"), Some(KEY)]);
         assert_eq!(log.connections, 1, "they share the connections");
         let error = client.with_api_key("a b").unwrap_err();
-        assert!(error.is_invalid_input(), "{error}");
+        assert!(error.is_invalid_request(), "{error}");
     });
 }
 
@@ -295,7 +295,7 @@ fn a_key_is_asked_for_before_each_attempt() {
         let server = Server::start([Step::status(503), Step::status(401)]).await;
         let keys = Mutex::new(VecDeque::from(["k-1", "k-2", "k-3", "k-4"]));
         let client = server.client_with(|builder| {
-            builder.api_key_with(move || {
+            builder.api_key_provider(move || {
                 let key = keys.lock().unwrap().pop_front();
                 key.map(Secret::from).ok_or("the vault is sealed")
             })
@@ -311,7 +311,7 @@ fn a_key_is_asked_for_before_each_attempt() {
             error.to_string(),
             "invalid input: the API key cannot be had: the vault is sealed"
         );
-        assert!(error.is_invalid_input() && error.attempts() == 0);
+        assert!(error.is_invalid_request() && error.attempts() == 0);
         assert_eq!(server.requests(), 3);
     });
 }
@@ -321,10 +321,10 @@ fn an_asked_key_that_is_none_fails_the_call() {
     quick(async {
         let server = Server::start([]).await;
         let client = server.client_with(|builder| {
-            builder.api_key_with(|| Ok::<_, String>(Secret::from("secret key")))
+            builder.api_key_provider(|| Ok::<_, String>(Secret::from("secret key")))
         });
         let error = call(&client).await.unwrap_err();
-        assert!(error.is_invalid_input(), "{error}");
+        assert!(error.is_invalid_request(), "{error}");
         assert!(!error.to_string().contains("secret key"), "{error}");
         assert_eq!(server.requests(), 0);
     });
@@ -343,7 +343,7 @@ fn neither_the_key_nor_the_one_before_is_shown() {
             assert_eq!(error.attempts(), 2);
             assert_eq!(
                 error.message(),
-                Some("[hidden] and [hidden] are no keys of ours")
+                Some("[redacted] and [redacted] are no keys of ours")
             );
             let texts = format!("{error} {error:?} {:?} {client:?}", causes(&error));
             assert_shows_no_key(&texts);

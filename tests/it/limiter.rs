@@ -54,7 +54,7 @@ async fn nothing_is_lost_however_many_are_sent_at_once() {
     for retry_after in [
         RetryAfter::Seconds,
         RetryAfter::Milliseconds,
-        RetryAfter::Unsaid,
+        RetryAfter::Absent,
     ] {
         let (fake, client) = limited(80, retry_after);
         let sent = calls(&client, 80).into_iter().map(Call::send);
@@ -70,7 +70,7 @@ async fn nothing_is_lost_however_many_are_sent_at_once() {
 #[tokio::test]
 async fn nothing_of_a_batch_is_lost() {
     let (fake, client) = limited(80, RetryAfter::Seconds);
-    let mut batch = Batch::new(calls(&client, 80)).at_once(64);
+    let mut batch = Batch::new(calls(&client, 80)).concurrency(64);
     let mut outcomes = 0;
     while let Some((_, outcome)) = batch.next().await {
         outcome.unwrap();

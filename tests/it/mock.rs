@@ -310,7 +310,7 @@ mod fake {
                 |fake| fake.retry_after(RetryAfter::Milliseconds),
                 [None, Some(1_000_000)],
             ),
-            (|fake| fake.retry_after(RetryAfter::Unsaid), [None, None]),
+            (|fake| fake.retry_after(RetryAfter::Absent), [None, None]),
         ];
         for (choose, expected) in cases {
             let (first, refused) = beyond(choose).await;

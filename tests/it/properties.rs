@@ -174,7 +174,7 @@ fn check_answer(
                 text
             );
             prop_assert!(!text.contains("4155552671"), "{:?}", text);
-            prop_assert!(!error.is_invalid_input(), "{:?}", text);
+            prop_assert!(!error.is_invalid_request(), "{:?}", text);
             prop_assert_ne!(format!("{error:?}"), "");
             let _ = (
                 error.retry_after(),

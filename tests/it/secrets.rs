@@ -145,7 +145,7 @@ fn an_echo_is_blanked() {
         let error = call(&server.client()).await.unwrap_err();
         assert_eq!(
             error.message(),
-            Some("key [hidden], password [hidden], number +[hidden] or [hidden]")
+            Some("key [redacted], password [redacted], number +[redacted] or [redacted]")
         );
         assert_eq!(
             error.body(),
@@ -160,15 +160,15 @@ fn an_echo_is_blanked_however_it_is_spelt() {
     quick(async {
         let uri = "sip.pbx-of-ours.example";
         let echoes = [
-            (KEY.to_uppercase(), "[hidden]"),
-            (KEY.replace('-', "\u{1}-\u{200b}"), "[hidden]"),
-            (KEY.replace('-', "%2d"), "[hidden]"),
-            (PASSWORD.to_lowercase(), "[hidden]"),
-            (PASSWORD.replace('"', r#"\""#), "[hidden]"),
-            (USERNAME.to_uppercase(), "[hidden]"),
-            (format!("no route to {uri}."), "no route to [hidden]."),
-            ("+1 415-555-2671".to_owned(), "+[hidden]"),
-            ("(415) 555-2671".to_owned(), "[hidden]"),
+            (KEY.to_uppercase(), "[redacted]"),
+            (KEY.replace('-', "\u{1}-\u{200b}"), "[redacted]"),
+            (KEY.replace('-', "%2d"), "[redacted]"),
+            (PASSWORD.to_lowercase(), "[redacted]"),
+            (PASSWORD.replace('"', r#"\""#), "[redacted]"),
+            (USERNAME.to_uppercase(), "[redacted]"),
+            (format!("no route to {uri}."), "no route to [redacted]."),
+            ("+1 415-555-2671".to_owned(), "+[redacted]"),
+            ("(415) 555-2671".to_owned(), "[redacted]"),
             (
                 "the api key may not edit this phone-number".to_owned(),
                 "the api key may not edit this phone-number",
@@ -214,8 +214,8 @@ fn a_secret_is_blanked_where_the_body_breaks_off_or_is_cut() {
         let long = Step::answer(400, &[], format!("key{room}{KEY}"));
         let whole = Step::answer(400, &[], format!("key {half}"));
         for (step, said) in [
-            (broken.close(), "key [hidden]"),
-            (long, "key [hidden]"),
+            (broken.close(), "key [redacted]"),
+            (long, "key [redacted]"),
             (whole, &format!("key {half}")),
         ] {
             let server = Server::start([step]).await;
@@ -237,7 +237,7 @@ fn a_secret_within_another_does_not_save_the_rest() {
             .update_phone_number(&number, &update)
             .await
             .unwrap_err();
-        assert_eq!(error.message(), Some("[hidden]"));
+        assert_eq!(error.message(), Some("[redacted]"));
     });
 }
 

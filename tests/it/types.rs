@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sigmamind::{
-    Client, E164, Error, InvalidE164, Nullable, PhoneNumberUpdate, ReportedNumber, Secret,
+    Client, E164, Error, Nullable, ParseE164Error, PhoneNumberUpdate, ReportedNumber, Secret,
     operations,
 };
 
@@ -51,7 +51,7 @@ fn a_secret_is_hidden_and_serializes_into_the_request() {
     let secret: &Secret = update.trunk_password.as_ref().unwrap();
     assert_eq!(secret.expose(), "P@ssw0rd123");
     assert!(!format!("{update:?}").contains("P@ss"));
-    assert_eq!(format!("{secret:?}"), "[hidden]");
+    assert_eq!(format!("{secret:?}"), "[redacted]");
     assert_ne!(*secret, Secret::from("another"));
     assert_eq!(
         serde_json::to_value(&update).unwrap(),
@@ -109,7 +109,7 @@ fn the_types_can_be_shared_between_threads_and_stay_small() {
     shared::<Client>();
     shared::<Error>();
     shared::<E164>();
-    shared::<InvalidE164>();
+    shared::<ParseE164Error>();
     shared::<PhoneNumberUpdate>();
     assert_eq!(size_of::<Error>(), size_of::<usize>());
 }

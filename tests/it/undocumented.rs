@@ -68,11 +68,11 @@ fn the_path_cannot_leave_the_base_url() {
             "http://elsewhere.test/",
         ] {
             let call = client.request(Method::GET, path, None);
-            let error = call.check().expect_err(path);
-            assert!(error.is_invalid_input(), "{path}: {error}");
+            let error = call.validate().expect_err(path);
+            assert!(error.is_invalid_request(), "{path}: {error}");
         }
         for method in [Method::CONNECT, Method::TRACE] {
-            assert!(client.request(method, "/v1", None).check().is_err());
+            assert!(client.request(method, "/v1", None).validate().is_err());
         }
         assert_eq!(server.log().connections, 0);
     });
@@ -122,7 +122,10 @@ fn nothing_of_it_is_shown() {
             let call = client.request(Method::PUT, "/v1/acct-4711/pin", Some(body));
             let shown = format!("{call:?}");
             let error = call.await.unwrap_err();
-            assert_eq!(error.message(), Some("no: [hidden], [hidden], [hidden]"));
+            assert_eq!(
+                error.message(),
+                Some("no: [redacted], [redacted], [redacted]")
+            );
             let shown = format!("{shown} {error} {error:?}");
             assert!(
                 !shown.contains("hush") && !shown.contains("4711"),
@@ -143,6 +146,9 @@ fn what_is_sent_is_blanked_however_short_it_is() {
         let client = server.client();
         let call = client.request(Method::POST, "/v1/agents", Some(body));
         let error = call.await.unwrap_err();
-        assert_eq!(error.message(), Some("[hidden], [hidden] or [hidden]"));
+        assert_eq!(
+            error.message(),
+            Some("[redacted], [redacted] or [redacted]")
+        );
     });
 }

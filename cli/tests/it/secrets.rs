@@ -99,7 +99,7 @@ fn a_column_of_secrets_is_warned_of_and_left_out_of_what_is_written() {
     }
     assert_eq!(
         stage.read("numbers.csv.failed.csv"),
-        "phoneNumber,trunkPassword\n+14155000001,[hidden]\n+14155000002,[hidden]\n"
+        "phoneNumber,trunkPassword\n+14155000001,[redacted]\n+14155000002,[redacted]\n"
     );
     let again = stage.run("apply numbers.csv.failed.csv --yes");
     assert_eq!(again.code, Some(2));
@@ -122,7 +122,7 @@ fn json_lines_lose_theirs_too() {
     assert!(!shows(&stage, &applied, "numbers.jsonl"));
     assert_eq!(
         stage.read("numbers.jsonl.failed.jsonl"),
-        "{\"phoneNumber\":\"+14155000000\",\"friendlyName\":\"x\",\"trunkPassword\":\"[hidden]\"}\n"
+        "{\"phoneNumber\":\"+14155000000\",\"friendlyName\":\"x\",\"trunkPassword\":\"[redacted]\"}\n"
     );
 }
 
@@ -148,6 +148,6 @@ fn a_server_that_repeats_it_is_not_believed() {
     assert!(!shows(&stage, &done, "secret"));
     assert_eq!(
         stage.journal()[2]["ended"]["reported"],
-        serde_json::json!({ "friendlyName": "[hidden]", "inboundAgentId": "agent" })
+        serde_json::json!({ "friendlyName": "[redacted]", "inboundAgentId": "agent" })
     );
 }

@@ -63,7 +63,7 @@ impl Contender {
             .iter()
             .map(|number| client.update_phone_number(number, &update));
         Ok(match self {
-            Self::Batch => in_a_batch(Batch::new(calls).at_once(at_once)).await,
+            Self::Batch => in_a_batch(Batch::new(calls).concurrency(at_once)).await,
             _ => plain(calls, at_once).await,
         })
     }
