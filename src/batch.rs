@@ -122,7 +122,7 @@ where
     /// span that is current here.
     ///
     /// It is cancel-safe: what ends while it is not awaited is told the next time. Outside a tokio
-    /// runtime, each call ends with an error ([`Error::is_invalid_request`]).
+    /// runtime, each call ends with an error ([`Error::is_configuration`]).
     ///
     /// # Panics
     ///

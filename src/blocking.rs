@@ -33,7 +33,7 @@ impl<T: DeserializeOwned + Send + 'static> Call<T> {
     ///
     /// # Errors
     ///
-    /// See [`Error`]. If the thread cannot be started, [`Error::is_invalid_request`].
+    /// See [`Error`]. If the thread cannot be started, [`Error::is_configuration`].
     ///
     /// # Panics
     ///

@@ -28,7 +28,7 @@ use crate::{
 ///     .api_key("your key")
 ///     .timeout(Duration::from_secs(20))
 ///     .build();
-/// assert!(client.unwrap_err().is_invalid_request()); // a key has no space
+/// assert!(client.unwrap_err().is_configuration()); // a key has no space
 /// ```
 #[must_use]
 pub struct ClientBuilder {
@@ -79,11 +79,11 @@ impl ClientBuilder {
             Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
             Err(env::VarError::NotPresent) => Ok(None),
             Err(env::VarError::NotUnicode(_)) => {
-                Err(Error::input(format!("{name} is not Unicode text")))
+                Err(Error::configuration(format!("{name} is not Unicode text")))
             }
         };
         let Some(key) = read("SIGMAMIND_API_KEY")? else {
-            return Err(Error::input(
+            return Err(Error::configuration(
                 "SIGMAMIND_API_KEY is not set; set it to your API key",
             ));
         };
@@ -127,7 +127,7 @@ impl ClientBuilder {
     /// so it must be quick and must not block; and once more when the server answers 401, as with
     /// [`api_key_file`](Self::api_key_file).
     ///
-    /// An error, or a key that is not usable, fails the call as [`Error::is_invalid_request`]. A task
+    /// An error, or a key that is not usable, fails the call as [`Error::is_configuration`]. A task
     /// in the background can keep a key fresh that takes time to get:
     ///
     /// ```no_run
@@ -166,7 +166,7 @@ impl ClientBuilder {
     ///
     /// It gets an empty map, and what it puts there goes before what the client and the call set.
     /// It never sees the key, and it may not set what [`Call::header`](crate::Call::header) refuses:
-    /// then the call fails as [`Error::is_invalid_request`]. If it panics, nothing is sent, and the
+    /// then the call fails as [`Error::is_configuration`]. If it panics, nothing is sent, and the
     /// panic is the caller's. It runs inside the span of the call, once for each attempt.
     ///
     /// ```
@@ -361,13 +361,13 @@ impl ClientBuilder {
             ..
         } = self.options;
         if [self.connect_timeout, attempt_timeout, timeout].contains(&Duration::ZERO) {
-            return Err(Error::input("timeouts must be greater than zero"));
+            return Err(Error::configuration("timeouts must be greater than zero"));
         }
         if self
             .rate_limit
             .is_some_and(|rate| !(rate.is_finite() && rate > 0.0))
         {
-            return Err(Error::input(
+            return Err(Error::configuration(
                 "the rate limit is not a number above zero; give requests per second",
             ));
         }
@@ -385,15 +385,16 @@ impl ClientBuilder {
             max_retry_after: self.max_retry_after,
             rate_limit: self.rate_limit,
         };
-        Account::new(self.api_key, Arc::new(shared)).map_err(Error::input)
+        Account::new(self.api_key, Arc::new(shared)).map_err(Error::configuration)
     }
 
     fn headers(&self) -> Result<HeaderMap, Error> {
         let user_agent = HeaderValue::from_str(&self.user_agent)
-            .map_err(|_| Error::input("the user agent has a control character"))?;
+            .map_err(|_| Error::configuration("the user agent has a control character"))?;
         let mut headers = HeaderMap::from_iter([(USER_AGENT, user_agent)]);
         for (name, value) in &self.headers {
-            let (name, value): (HeaderName, _) = header(name, value).map_err(Error::input)?;
+            let (name, value): (HeaderName, _) =
+                header(name, value).map_err(Error::configuration)?;
             headers.insert(name, value);
         }
         Ok(headers)
@@ -407,7 +408,7 @@ impl ClientBuilder {
                 url => url,
             };
             let named = format!("the base URL {named:?} {reason}").replace("\"\" ", "");
-            Err(Error::input(named))
+            Err(Error::configuration(named))
         };
         let url = match Url::parse(&self.base_url) {
             Ok(url) => url,

@@ -73,7 +73,7 @@ use crate::{
 /// # Panics
 ///
 /// Sending needs a tokio runtime with time and I/O enabled. Without any runtime it is an error
-/// ([`Error::is_invalid_request`]); a runtime built without time or I/O panics by itself.
+/// ([`Error::is_configuration`]); a runtime built without time or I/O panics by itself.
 #[must_use = "a call does nothing until it is awaited or sent"]
 pub struct Call<T> {
     account: Arc<Account>,
@@ -182,7 +182,7 @@ impl<T> Call<T> {
     }
 
     fn described(&self) -> Result<&Request, Error> {
-        let refused = |reason: &String| Error::input(reason.clone());
+        let refused = |reason: &String| Error::invalid_request(reason.clone());
         self.request.as_ref().map_err(refused)
     }
 }
@@ -202,7 +202,7 @@ struct Made {
 impl Made {
     /// The error of an attempt that is not made.
     fn refused(&self, reason: String) -> Error {
-        Error::input(reason).after(self.attempts, self.applied)
+        Error::configuration(reason).after(self.attempts, self.applied)
     }
 }
 
@@ -263,8 +263,8 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     async fn attempts(&mut self, patient: bool) -> Result<Response<T>, Error> {
         self.validate()?;
         if Handle::try_current().is_err() {
-            return Err(Error::input(
-                "there is no tokio runtime here; send the call inside one",
+            return Err(Error::configuration(
+                "no Tokio runtime; await the call inside one",
             ));
         }
         let account = self.account.clone();
@@ -425,9 +425,9 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             }
             Err(error) => error.with(self.met(&mut exchange, whole, key)),
         };
-        let unseen = error.is_refusal() || error.is_connect() || error.is_invalid_request();
+        let unseen = error.is_refusal() || error.is_connect() || error.is_configuration();
         made.applied |= sent && !unseen;
-        made.attempts -= u32::from(error.is_invalid_request());
+        made.attempts -= u32::from(error.is_configuration());
         debug!(
             http.request.resend_count = resend_count,
             http.response.status_code = status,

@@ -44,7 +44,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::is_invalid_request`] if the key is empty or has a character that is not visible
+    /// [`Error::is_configuration`] if the key is empty or has a character that is not visible
     /// ASCII, or if https cannot be had: no root certificates, no crypto provider under the feature
     /// `rustls-no-provider`, or none of the features that bring TLS.
     pub fn new(api_key: impl Into<String>) -> Result<Self, Error> {
@@ -56,7 +56,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::is_invalid_request`] if `SIGMAMIND_API_KEY` is not set or not Unicode, and where
+    /// [`Error::is_configuration`] if `SIGMAMIND_API_KEY` is not set or not Unicode, and where
     /// [`ClientBuilder::build`] refuses a value.
     pub fn from_env() -> Result<Self, Error> {
         ClientBuilder::from_env()?.build()
@@ -81,11 +81,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::is_invalid_request`] if the key is empty or has a character that is not visible
+    /// [`Error::is_configuration`] if the key is empty or has a character that is not visible
     /// ASCII.
     pub fn with_api_key(&self, api_key: impl Into<String>) -> Result<Self, Error> {
         let key = Source::Text(api_key.into().into());
-        let account = Account::new(key, self.account.shared.clone()).map_err(Error::input)?;
+        let account =
+            Account::new(key, self.account.shared.clone()).map_err(Error::configuration)?;
         Ok(Self {
             account: Arc::new(account),
         })
@@ -142,7 +143,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::is_invalid_request`] if the key is missing or has a character that is not visible
+    /// [`Error::is_configuration`] if the key is missing or has a character that is not visible
     /// ASCII; if the base URL is not an http(s) URL, has a user, a query, a fragment or an empty
     /// or escaped path segment, or is plain http to another machine; if a duration is zero; if a
     /// header is not one, or is the client's own to set; or if the HTTP client cannot be set up,

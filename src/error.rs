@@ -49,7 +49,8 @@ pub(crate) struct Met {
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    Input(String),
+    InvalidRequest(String),
+    Configuration(String),
     Setup,
     /// No request may leave for as long as [`Met::retry_after`] says.
     Held,
@@ -77,8 +78,12 @@ impl Error {
         }))
     }
 
-    pub(crate) fn input(reason: impl Into<String>) -> Self {
-        Self::new(Kind::Input(reason.into()))
+    pub(crate) fn invalid_request(reason: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidRequest(reason.into()))
+    }
+
+    pub(crate) fn configuration(reason: impl Into<String>) -> Self {
+        Self::new(Kind::Configuration(reason.into()))
     }
 
     pub(crate) fn setup(source: impl Into<Source>) -> Self {
@@ -206,10 +211,18 @@ impl Error {
         self.0.may_have_been_applied
     }
 
-    /// The input, the key or the settings were refused here; nothing was sent.
+    /// Returns whether the request or an option of the call is invalid. Nothing was sent; correct
+    /// the request.
     #[must_use]
     pub fn is_invalid_request(&self) -> bool {
-        matches!(self.0.kind, Kind::Input(_) | Kind::Setup)
+        matches!(self.0.kind, Kind::InvalidRequest(_))
+    }
+
+    /// Returns whether the client cannot send as it is configured: its key, base URL, TLS, a
+    /// setting, a header of its hook, or the Tokio runtime. This attempt was not sent.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self.0.kind, Kind::Configuration(_) | Kind::Setup)
     }
 
     /// No connection could be made (name look-up, TCP, proxy or TLS); nothing was sent.
@@ -268,9 +281,12 @@ impl Error {
         match self.0.kind {
             Kind::Held | Kind::Connect | Kind::Transport | Kind::Timeout(_) => true,
             Kind::Status => self.has_status(|code| matches!(code, 408 | 429 | 500 | 502..=504)),
-            Kind::Input(_) | Kind::Setup | Kind::NotHttp | Kind::Redirected | Kind::Decode(_) => {
-                false
-            }
+            Kind::InvalidRequest(_)
+            | Kind::Configuration(_)
+            | Kind::Setup
+            | Kind::NotHttp
+            | Kind::Redirected
+            | Kind::Decode(_) => false,
         }
     }
 
@@ -282,7 +298,8 @@ impl Error {
     /// `error.type` as OpenTelemetry has it: the status, or a word of low cardinality.
     pub(crate) fn error_type(&self) -> Cow<'static, str> {
         match &self.0.kind {
-            Kind::Input(_) | Kind::Setup => "invalid_input".into(),
+            Kind::InvalidRequest(_) => "invalid_request".into(),
+            Kind::Configuration(_) | Kind::Setup => "configuration".into(),
             Kind::Held => "rate_limited".into(),
             Kind::Connect => "connect".into(),
             Kind::Transport => "transport".into(),
@@ -343,7 +360,8 @@ impl fmt::Display for Error {
             write!(f, "the request was accepted ({status}), but ")?;
         }
         match kind {
-            Kind::Input(reason) => return write!(f, "invalid input: {reason}"),
+            Kind::InvalidRequest(reason) => return write!(f, "invalid request: {reason}"),
+            Kind::Configuration(reason) => return write!(f, "invalid configuration: {reason}"),
             Kind::Setup if self.names_a_certificate() => {
                 return f.write_str(
                     "the HTTP client cannot be set up, because https needs root certificates and \

@@ -14,14 +14,14 @@ pub(crate) fn check(encrypted: bool) -> Result<(), Error> {
         feature = "native-tls"
     ));
     if encrypted && !CHOSEN {
-        return Err(Error::input(
+        return Err(Error::configuration(
             "https needs TLS; enable the feature `rustls`, `rustls-no-provider` or `native-tls` \
              of sigmamind, or give an `http_client`",
         ));
     }
     #[cfg(all(feature = "rustls-no-provider", not(feature = "rustls")))]
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        return Err(Error::input(
+        return Err(Error::configuration(
             "no rustls crypto provider is installed; call `install_default` of one first, or \
              enable the feature `rustls` of sigmamind",
         ));

@@ -124,7 +124,8 @@ fn from_command(command: &str) -> Result<String> {
 /// An error of the library's, for who reads a terminal.
 pub fn reason(error: &sigmamind::Error) -> String {
     let text = error.to_string();
-    text.strip_prefix("invalid input: ")
+    text.strip_prefix("invalid request: ")
+        .or_else(|| text.strip_prefix("invalid configuration: "))
         .unwrap_or(&text)
         .to_owned()
 }

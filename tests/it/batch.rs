@@ -97,11 +97,11 @@ fn each_call_has_one_outcome_and_no_failure_stops_the_others() {
 }
 
 /// How many requests come when the calls from some index on are never answered.
-async fn under_way(answered: usize, at_once: impl Fn(Calls<'_>) -> Calls<'_>) -> usize {
+async fn under_way(answered: usize, concurrency: impl Fn(Calls<'_>) -> Calls<'_>) -> usize {
     let server = server(move |index| (index >= answered).then(Step::silent)).await;
     let client = server.client();
     let calls: Box<dyn Iterator<Item = _>> = Box::new(calls(&client, 100));
-    let mut batch = at_once(Batch::new(calls));
+    let mut batch = concurrency(Batch::new(calls));
     for _ in 0..answered {
         batch.next().await.unwrap().1.unwrap();
     }
@@ -335,7 +335,7 @@ fn outside_a_runtime_each_call_is_an_error() {
         let (index, outcome) = next().unwrap();
         assert_eq!(index, expected);
         let error = outcome.unwrap_err().to_string();
-        let reason = "invalid input: there is no tokio runtime here; send the call inside one";
+        let reason = "invalid configuration: no Tokio runtime; await the call inside one";
         assert_eq!(error, reason);
     }
     assert!(next().is_none());
@@ -364,6 +364,6 @@ fn the_debug_of_a_batch_tells_its_state() {
     batch.stop();
     assert_eq!(
         format!("{batch:?}"),
-        "Batch { at_once: 3, under_way: 0, stopped: true, .. }"
+        "Batch { concurrency: 3, under_way: 0, stopped: true, .. }"
     );
 }

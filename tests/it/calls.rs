@@ -112,7 +112,7 @@ fn what_a_call_is_refused_for_is_said_by_check_and_by_sending() {
         let server = Server::start([]).await;
         let client = server.client();
         for (case, change, reason) in cases {
-            let reason = format!("invalid input: {reason}");
+            let reason = format!("invalid request: {reason}");
             let changed = change(call(&client));
             for _ in 0..2 {
                 let error = changed.validate().expect_err(case);
@@ -189,7 +189,7 @@ fn a_call_outside_a_runtime_is_an_error() {
     };
     assert_eq!(
         error.to_string(),
-        "invalid input: there is no tokio runtime here; send the call inside one"
+        "invalid configuration: no Tokio runtime; await the call inside one"
     );
 }
 
@@ -238,7 +238,7 @@ fn a_hook_may_not_set_what_is_the_clients_own() {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "invalid input: the header `{name}` is set by the client itself; leave it out"
+                    "invalid configuration: the header `{name}` is set by the client itself; leave it out"
                 )
             );
         }
@@ -264,13 +264,13 @@ fn settings_of_waits_and_headers_are_checked() {
         let error = builder().rate_limit(rate).build().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "invalid input: the rate limit is not a number above zero; give requests per second"
+            "invalid configuration: the rate limit is not a number above zero; give requests per second"
         );
     }
     let error = builder().header("Host", "a").build().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "invalid input: the header `host` is set by the client itself; leave it out"
+        "invalid configuration: the header `host` is set by the client itself; leave it out"
     );
 }
 

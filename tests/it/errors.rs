@@ -127,6 +127,7 @@ fn predicates_follow_the_status() {
                 ("is_timeout", error.is_timeout(), false),
                 ("is_decode", error.is_decode(), false),
                 ("is_invalid_request", error.is_invalid_request(), false),
+                ("is_configuration", error.is_configuration(), false),
             ];
             for (predicate, is, should) in cases {
                 assert_eq!(is, should, "{predicate} of {status}");
@@ -309,7 +310,7 @@ fn an_empty_update_is_refused_before_anything_is_sent() {
         assert_eq!((error.attempts(), error.status()), (0, None));
         assert_eq!(
             error.to_string(),
-            "invalid input: the body has 0 properties and needs at least 1"
+            "invalid request: the body has 0 properties and needs at least 1"
         );
         assert_eq!(server.log().connections, 0);
     });
@@ -322,7 +323,7 @@ fn what_the_http_client_refuses_to_send_is_no_attempt() {
         let http = http().https_only(true).build().unwrap();
         let client = server.client_with(|builder| builder.http_client(http));
         let error = call(&client).await.unwrap_err();
-        assert!(error.is_invalid_request() && !error.may_have_been_applied());
+        assert!(error.is_configuration() && !error.may_have_been_applied());
         assert_eq!(error.attempts(), 0);
         assert_eq!(
             error.to_string(),
@@ -331,7 +332,7 @@ fn what_the_http_client_refuses_to_send_is_no_attempt() {
         // One without a body counts as sent, but for this.
         let call = client.request(Method::DELETE, "/v1/agents/7", None);
         let error = call.await.unwrap_err();
-        assert!(error.is_invalid_request() && !error.may_have_been_applied());
+        assert!(error.is_configuration() && !error.may_have_been_applied());
         assert_eq!(server.log().connections, 0);
     });
 }

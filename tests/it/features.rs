@@ -69,7 +69,7 @@ fn the_program_may_bring_the_provider() {
     let error = sigmamind::Client::new("key").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "invalid input: no rustls crypto provider is installed; call `install_default` of one \
+        "invalid configuration: no rustls crypto provider is installed; call `install_default` of one \
          first, or enable the feature `rustls` of sigmamind"
     );
     rustls::crypto::ring::default_provider().install_default().unwrap();
@@ -118,7 +118,7 @@ fn main() {
     let error = Client::new("key").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "invalid input: https needs TLS; enable the feature `rustls`, `rustls-no-provider` or \
+        "invalid configuration: https needs TLS; enable the feature `rustls`, `rustls-no-provider` or \
          `native-tls` of sigmamind, or give an `http_client`"
     );
     let brought = Client::builder().api_key("key").http_client(reqwest::Client::new());

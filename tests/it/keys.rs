@@ -104,7 +104,7 @@ fn a_clone_may_have_another_key() {
         assert_eq!(keys, [Some("another-key"), Some(KEY)]);
         assert_eq!(log.connections, 1, "they share the connections");
         let error = client.with_api_key("a b").unwrap_err();
-        assert!(error.is_invalid_request(), "{error}");
+        assert!(error.is_configuration(), "{error}");
     });
 }
 
@@ -164,7 +164,7 @@ fn a_file_without_a_key_is_refused_at_the_start() {
         let error = Client::builder().api_key_file(path).build().unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("invalid input: the file of the API key cannot be used: {reason}")
+            format!("invalid configuration: the file of the API key cannot be used: {reason}")
         );
     }
 }
@@ -309,9 +309,9 @@ fn a_key_is_asked_for_before_each_attempt() {
         let error = call(&client).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "invalid input: the API key cannot be had: the vault is sealed"
+            "invalid configuration: the API key cannot be had: the vault is sealed"
         );
-        assert!(error.is_invalid_request() && error.attempts() == 0);
+        assert!(error.is_configuration() && error.attempts() == 0);
         assert_eq!(server.requests(), 3);
     });
 }
@@ -324,7 +324,7 @@ fn an_asked_key_that_is_none_fails_the_call() {
             builder.api_key_provider(|| Ok::<_, String>(Secret::from("secret key")))
         });
         let error = call(&client).await.unwrap_err();
-        assert!(error.is_invalid_request(), "{error}");
+        assert!(error.is_configuration(), "{error}");
         assert!(!error.to_string().contains("secret key"), "{error}");
         assert_eq!(server.requests(), 0);
     });

@@ -194,7 +194,7 @@ fn a_secret_is_blanked_before_a_message_is_cut() {
         let server = Server::start([Step::answer(400, &[], body)]).await;
         let error = call(&server.client()).await.unwrap_err();
         let end = error.message().map(|message| &message[495..]);
-        assert_eq!(end, Some("[hidd"));
+        assert_eq!(end, Some("[reda"));
     });
 }
 
@@ -274,7 +274,7 @@ fn a_refused_key_is_not_repeated() {
             let error = Client::new(&*key).expect_err("a key that is no header value");
             assert_eq!(
                 error.to_string(),
-                "invalid input: the API key has a space, a line break or another character that \
+                "invalid configuration: the API key has a space, a line break or another character that \
                  is not visible ASCII; copy it again without that",
                 "{end:?}"
             );
@@ -286,7 +286,7 @@ fn a_refused_key_is_not_repeated() {
     let error = Client::new("").expect_err("an empty key");
     assert_eq!(
         error.to_string(),
-        "invalid input: the API key is empty; give the key from SigmaMind's settings"
+        "invalid configuration: the API key is empty; give the key from SigmaMind's settings"
     );
 }
 

@@ -28,11 +28,11 @@ fn plain_http_is_for_this_machine() {
     ] {
         let url = format!("http://{host}:8080/api");
         let error = at(&url).build().expect_err(host);
-        assert!(error.is_invalid_request() && !error.may_have_been_applied());
+        assert!(error.is_configuration() && !error.may_have_been_applied());
         assert_eq!(
             error.to_string(),
             format!(
-                "invalid input: the base URL {url:?} must be https, or everyone on the way can \
+                "invalid configuration: the base URL {url:?} must be https, or everyone on the way can \
                  read the key and the trunk password"
             )
         );
@@ -105,10 +105,10 @@ fn a_base_url_is_only_an_address() {
         ),
     ] {
         let error = at(url).build().expect_err(url);
-        assert!(error.is_invalid_request(), "{url}");
+        assert!(error.is_configuration(), "{url}");
         assert_eq!(
             error.to_string(),
-            format!("invalid input: the base URL {reason}"),
+            format!("invalid configuration: the base URL {reason}"),
             "{url}"
         );
     }
@@ -158,7 +158,7 @@ fn no_time_is_refused() {
     ];
     for (name, set) in set {
         let error = set(Client::builder().api_key(KEY), Duration::ZERO).build();
-        assert!(error.expect_err(name).is_invalid_request(), "{name}");
+        assert!(error.expect_err(name).is_configuration(), "{name}");
         let longest = set(Client::builder().api_key(KEY), Duration::MAX).build();
         assert!(longest.is_ok(), "{name}");
     }

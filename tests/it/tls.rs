@@ -182,7 +182,7 @@ fn caller_without_certificates() {
     for url in ["https://api.sigmamind.ai", "https://localhost"] {
         let error = Client::builder().api_key(KEY).base_url(url).build();
         let error = error.expect_err(url);
-        assert!(error.is_invalid_request(), "{url}");
+        assert!(error.is_configuration(), "{url}");
         assert_eq!(
             error.to_string(),
             "the HTTP client cannot be set up, because https needs root certificates and none can \

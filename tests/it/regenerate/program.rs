@@ -90,8 +90,8 @@ pub fn run(work: impl Future<Output = ()>) {
 #[track_caller]
 pub fn refused<T: Debug>(server: &Server, result: Result<T, Error>, message: &str) {
     let error = result.expect_err(message);
-    assert_eq!(error.to_string(), format!("invalid input: {message}"));
-    assert!(error.is_invalid_request(), "{message}: invalid input");
+    assert_eq!(error.to_string(), format!("invalid request: {message}"));
+    assert!(error.is_invalid_request(), "{message}: invalid request");
     assert_eq!(error.attempts(), 0, "{message}: no attempt");
     assert_eq!(server.requests(), [], "{message}: nothing sent");
 }
