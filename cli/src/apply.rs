@@ -8,13 +8,13 @@ use crate::{
     change,
     failure::{Exit, Failure, Result},
     input::Input,
-    interrupt::Engine,
-    journal::{self, Job, Journal, Past},
+    interrupt::SignalRuntime,
+    journal::{self, History, Job, Journal},
     key::Connection,
     plan::Plan,
+    runner::{Options, Runner},
     schema::Columns,
-    screen,
-    work::{Options, Work},
+    ui,
 };
 
 pub fn apply(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
@@ -34,14 +34,14 @@ pub fn apply(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     let rows = input.check(&connection.checking()?, |row, change| {
         plan.add(columns, row, change);
     })?;
-    screen::say(&plan.words(columns, &input.name, connection.server()));
+    ui::info(&plan.label(columns, &input.name, connection.server()));
     if matches.get_flag("dry-run") {
-        screen::say("This was a dry run: nothing was sent.");
+        ui::info("This was a dry run: nothing was sent.");
         return Ok(Exit::Done);
     }
 
     let client = connection.client()?;
-    let engine = Engine::start()?;
+    let signals = SignalRuntime::start()?;
     let question = match options.canary {
         Some(canary) => format!("Send the first {}?", canary.min(rows.len())),
         None => format!("Send all {}?", rows.len()),
@@ -53,6 +53,6 @@ pub fn apply(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     job.to = to;
     job.secrets = secrets.keys().cloned().collect();
     let journal = Journal::create(&path, &job)?;
-    let work = Work::new(columns, &input, client, options, journal, Past::new());
-    work.run(engine, matches, &rows, &rows.iter().collect::<Vec<_>>())
+    let runner = Runner::new(columns, &input, client, options, journal, History::new());
+    runner.run(signals, matches, &rows, &rows.iter().collect::<Vec<_>>())
 }

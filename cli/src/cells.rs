@@ -8,10 +8,10 @@ use serde_json::{Value, value::RawValue};
 use sigmamind::E164;
 
 use crate::{
-    change::HIDDEN,
+    change::REDACTED,
     problem::{Checked, problem},
     schema::{Column, Columns, is_number, printable},
-    screen::count,
+    ui::count,
 };
 
 /// What a cell is about.
@@ -144,7 +144,7 @@ impl Cell<'_> {
                 column.json(json.map_err(|_| format!("`{}` is not JSON", column.name))?)?
             }
         };
-        if column.secret && value == HIDDEN {
+        if column.secret && value == REDACTED {
             return Err(format!(
                 "`{}` was left out of this file, because it is a secret; fill it in, or use \
                  `sigmamind resume`, which takes it from the first file",
@@ -164,7 +164,7 @@ pub fn without_secrets(columns: &Columns, line: &str) -> String {
     }
     let pairs = pairs.iter().map(|(name, json)| {
         let hide = secret(name) && json.get() != "null";
-        let hidden = format!("\"{HIDDEN}\"");
+        let hidden = format!("\"{REDACTED}\"");
         let json = if hide { &hidden } else { json.get() };
         format!("{}:{json}", Value::from(name.as_str()))
     });

@@ -17,7 +17,7 @@ use crate::{
 pub type Change = Map<String, Value>;
 
 /// What stands for a secret where it is not shown.
-pub const HIDDEN: &str = "[redacted]";
+pub const REDACTED: &str = "[redacted]";
 
 /// The change of `set`: an option for each property.
 pub fn of_options(matches: &ArgMatches, columns: &Columns) -> Result<Change> {
@@ -131,7 +131,7 @@ pub fn shown(columns: &Columns, name: &str, value: &Value) -> String {
     let secret = |index| columns.get(index).secret;
     match value {
         Value::Null => "null".into(),
-        _ if columns.find(name).is_none_or(secret) => HIDDEN.into(),
+        _ if columns.find(name).is_none_or(secret) => REDACTED.into(),
         value => printable(&value.to_string()),
     }
 }

@@ -9,7 +9,7 @@ use sigmamind::{PhoneNumber, mock::FakeSigmaMind};
 use crate::{
     export,
     failure::{Exit, Failure, Result},
-    schema, screen,
+    schema, ui,
 };
 
 pub fn fake(matches: &ArgMatches) -> Result<Exit> {
@@ -37,15 +37,15 @@ pub fn fake(matches: &ArgMatches) -> Result<Exit> {
     if let Some(delay) = matches.get_one::<Duration>("delay") {
         fake.delay(*delay);
     }
-    let printed = screen::print(&format!(
+    let printed = ui::print(&format!(
         "export SIGMAMIND_BASE_URL={}\nexport SIGMAMIND_API_KEY={}",
         fake.url(),
         fake.key()
     ));
     printed.map_err(|error| Failure::usage(format!("cannot print: {error}")))?;
-    screen::say(&format!(
+    ui::info(&format!(
         "This is the server of a rehearsal, with {}; it ends with Ctrl-C.",
-        screen::count(count, "number"),
+        ui::count(count, "number"),
     ));
     loop {
         thread::park();

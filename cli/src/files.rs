@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::{
     failure::{Failure, Result},
-    screen,
+    ui,
 };
 
 /// Writes a whole file, with access for its owner alone. What was there stays until the end.
@@ -63,7 +63,7 @@ pub fn secret(path: &Path, what: &str) -> Result<String> {
 /// Warns if other users of the machine can read a file that has secrets.
 pub fn warn_if_open(path: &Path, what: &str) {
     if is_open(path) {
-        screen::warn(&format!(
+        ui::warn(&format!(
             "{} has {what} in it, and others can read it; chmod 600 it",
             path.display()
         ));

@@ -16,7 +16,7 @@ use sigmamind::{Client, E164};
 
 use crate::{
     cells::{self, Field},
-    change::{self, Change, HIDDEN},
+    change::{self, Change, REDACTED},
     failure::{Failure, Result},
     files,
     form::{self, Form, Found, Place, Record},
@@ -146,7 +146,7 @@ impl<'c> Input<'c> {
             let cells = record.iter().zip(&header.fields);
             out.write_record(cells.map(|(cell, field)| {
                 let hide = secret(field) && !cell.is_empty();
-                if hide { HIDDEN } else { cell }
+                if hide { REDACTED } else { cell }
             }))?;
         }
         out.flush()

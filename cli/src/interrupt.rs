@@ -7,12 +7,12 @@ use tokio::runtime::{Builder, Runtime};
 use crate::failure::{Failure, Result};
 
 /// What the work runs on. From its start on, an interrupt is told to it and ends nothing by itself.
-pub struct Engine {
+pub struct SignalRuntime {
     pub runtime: Runtime,
     pub interrupts: Interrupts,
 }
 
-impl Engine {
+impl SignalRuntime {
     pub fn start() -> Result<Self> {
         let cannot = |error: io::Error| Failure::usage(format!("cannot begin: {error}"));
         let runtime = Builder::new_current_thread().enable_all().build();

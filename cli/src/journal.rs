@@ -24,7 +24,7 @@ use crate::{
     change::Change,
     failure::{Failure, Result},
     files,
-    screen::warn,
+    ui::warn,
 };
 
 /// How often the disk is made to have what was written.
@@ -97,7 +97,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Failed => "failed",
@@ -108,7 +108,7 @@ impl Outcome {
 
 /// What the journal knows of a number.
 #[derive(Debug, Default)]
-pub struct Fate {
+pub struct Record {
     /// The names of the properties that were sent.
     pub sets: Vec<String>,
     /// It was begun, and nothing is known of its end.
@@ -117,7 +117,7 @@ pub struct Fate {
     pub ended: Option<Ended>,
 }
 
-impl Fate {
+impl Record {
     pub fn is_applied(&self) -> bool {
         let outcome = self.ended.as_ref().map(|ended| ended.outcome);
         !self.under_way && outcome == Some(Outcome::Applied)
@@ -130,7 +130,7 @@ impl Fate {
 }
 
 /// What the journal knows of all numbers.
-pub type Past = HashMap<E164, Fate>;
+pub type History = HashMap<E164, Record>;
 
 impl Job {
     pub fn new(file: &Path, sha256: &str, server: &str, numbers: usize) -> Self {
@@ -219,15 +219,15 @@ impl Journal {
     }
 
     /// Opens a journal to go on with it. A last line that is cut off is taken away.
-    pub fn open(path: &Path) -> Result<(Self, Job, Past)> {
+    pub fn open(path: &Path) -> Result<(Self, Job, History)> {
         let file = OpenOptions::new().read(true).write(true).open(path);
         let mut file = file.map_err(|error| cannot_read(path, &error))?;
         lock(&file, path)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text)
             .map_err(|error| cannot_read(path, &error))?;
-        let (job, past, good) = read(path, &text)?;
-        Ok((Self::of(path, file, good as u64), job, past))
+        let (job, history, good) = read(path, &text)?;
+        Ok((Self::of(path, file, good as u64), job, history))
     }
 
     fn of(path: &Path, file: File, length: u64) -> Self {
@@ -303,9 +303,9 @@ impl Inner {
 }
 
 /// Reads a journal, from whoever may be writing it.
-pub fn peek(path: &Path) -> Result<(Job, Past)> {
+pub fn peek(path: &Path) -> Result<(Job, History)> {
     let text = std::fs::read(path).map_err(|error| cannot_read(path, &error))?;
-    read(path, &text).map(|(job, past, _)| (job, past))
+    read(path, &text).map(|(job, history, _)| (job, history))
 }
 
 /// Whether a text begins as a journal does.
@@ -314,7 +314,7 @@ pub fn is_journal(text: &[u8]) -> bool {
 }
 
 /// The job, what is known of its numbers, and how much of the text is good.
-fn read(path: &Path, text: &[u8]) -> Result<(Job, Past, usize)> {
+fn read(path: &Path, text: &[u8]) -> Result<(Job, History, usize)> {
     let name = path.display();
     let good = text.iter().rposition(|byte| *byte == b'\n');
     let good = good.map_or(0, |last| last + 1);
@@ -328,7 +328,7 @@ fn read(path: &Path, text: &[u8]) -> Result<(Job, Past, usize)> {
             "the last line of {name} is cut off, and counts as not written"
         ));
     }
-    let (mut job, mut past) = (None, Past::new());
+    let (mut job, mut history) = (None, History::new());
     for (line, number) in text[..good].split_inclusive(|byte| *byte == b'\n').zip(1..) {
         let line = serde_json::from_slice(line).map_err(|_| {
             if number == 1 {
@@ -343,19 +343,19 @@ fn read(path: &Path, text: &[u8]) -> Result<(Job, Past, usize)> {
             Line::Job(first) if number == 1 => job = Some(first),
             Line::Job(_) | Line::Resumed { .. } => {}
             Line::Begun(Begun { number, sets }) => {
-                let fate = past.entry(number).or_default();
-                fate.sets = sets;
-                fate.under_way = true;
+                let record = history.entry(number).or_default();
+                record.sets = sets;
+                record.under_way = true;
             }
             Line::Ended(ended) => {
-                let fate = past.entry(ended.number.clone()).or_default();
-                fate.under_way = false;
-                fate.ended = Some(ended);
+                let record = history.entry(ended.number.clone()).or_default();
+                record.under_way = false;
+                record.ended = Some(ended);
             }
         }
     }
     match job {
-        Some(job) if job.version == VERSION => Ok((job, past, good)),
+        Some(job) if job.version == VERSION => Ok((job, history, good)),
         Some(job) => Err(Failure::usage(format!(
             "{name} is of version {}, which this program does not know; use a newer one",
             job.version
@@ -371,8 +371,11 @@ fn cannot_read(path: &Path, error: &io::Error) -> Failure {
 fn there_already(path: &Path) -> String {
     let name = path.display();
     let is = match peek(path) {
-        Ok((job, past)) => {
-            let applied = past.values().filter(|fate| fate.is_applied()).count();
+        Ok((job, history)) => {
+            let applied = history
+                .values()
+                .filter(|record| record.is_applied())
+                .count();
             format!(
                 "it is the journal of a job of {}, with {applied} of {} applied",
                 job.at, job.numbers

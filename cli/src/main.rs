@@ -21,11 +21,11 @@ mod progress;
 mod report;
 mod resume;
 mod rollback;
+mod runner;
 mod schema;
-mod screen;
 mod set;
 mod slow;
-mod work;
+mod ui;
 
 use std::{io, path::PathBuf, process::ExitCode};
 
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     match run(&mut command, &matches, &columns) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            screen::fail(&failure.to_string());
+            ui::error(&failure.to_string());
             failure.exit.into()
         }
     }
@@ -113,7 +113,7 @@ fn man(command: &mut Command, matches: &ArgMatches) -> Result<Exit> {
 }
 
 fn print(text: &str) -> Result<Exit> {
-    let printed = screen::print(text);
+    let printed = ui::print(text);
     printed.map_err(|error| Failure::usage(format!("cannot print: {error}")))?;
     Ok(Exit::Done)
 }

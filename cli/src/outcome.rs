@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use sigmamind::{E164, Error, PhoneNumber, Response};
 
 use crate::{
-    change::{Change, HIDDEN},
+    change::{Change, REDACTED},
     journal::{Ended, Outcome},
     schema::{Columns, printable},
 };
@@ -70,7 +70,7 @@ pub fn reported(columns: &Columns, change: &Change, phone: &PhoneNumber) -> Map<
             parts.iter().any(|part| part == *secret || contains(part))
         };
         if secrets.iter().any(|secret| repeats(&secret)) {
-            *value = HIDDEN.into();
+            *value = REDACTED.into();
         }
     }
     reported

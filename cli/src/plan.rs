@@ -4,7 +4,7 @@ use crate::{
     change::{Change, shown},
     input::Row,
     schema::Columns,
-    screen::{count, table},
+    ui::{count, table},
 };
 
 /// How many numbers are shown as an example.
@@ -40,7 +40,7 @@ impl Plan {
     }
 
     /// The plan in words.
-    pub fn words(&self, columns: &Columns, file: &str, server: &str) -> String {
+    pub fn label(&self, columns: &Columns, file: &str, server: &str) -> String {
         let numbers = count(self.numbers, "number");
         let rows = columns.iter().zip(&self.columns);
         let rows = rows.filter(|(_, (set, null))| set + null > 0);

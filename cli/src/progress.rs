@@ -8,8 +8,8 @@ use std::{
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
-    screen,
     slow::{Pace, Slow},
+    ui,
 };
 
 /// How often there is a line where there is no terminal.
@@ -66,22 +66,22 @@ impl Progress {
             Pace::Limited(_) => Some(self.limited.unwrap_or(now)),
         };
         if let Some(bar) = &self.bar {
-            bar.set_message(self.words());
+            bar.set_message(self.label());
         } else if self.said.elapsed() >= LINE {
             self.said = Instant::now();
-            screen::say(&format!("{} of {}{}", self.done, self.all, self.words()));
+            ui::info(&format!("{} of {}{}", self.done, self.all, self.label()));
         }
     }
 
     /// Says something beside the bar.
     pub fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| screen::say(text)),
-            None => screen::say(text),
+            Some(bar) => bar.suspend(|| ui::info(text)),
+            None => ui::info(text),
         }
     }
 
-    fn words(&self) -> String {
+    fn label(&self) -> String {
         let mut words = vec![String::new()];
         if self.failed > 0 {
             words.push(format!("{} failed", self.failed));

@@ -14,36 +14,36 @@ use sigmamind::E164;
 use crate::{
     files,
     input::{Input, Row},
-    journal::{Fate, Outcome, Past},
+    journal::{History, Outcome, Record},
     schema::{self, number_name},
-    screen::{self, count, table},
+    ui::{self, count, table},
 };
 
 /// What became of the rows of a file, in their order.
 pub struct Report<'r> {
-    rows: Vec<(&'r Row, Option<&'r Fate>)>,
+    rows: Vec<(&'r Row, Option<&'r Record>)>,
 }
 
 /// In the order in which they are reported.
-const WORDS: [&str; 5] = ["applied", "failed", "unknown", "under way", "not begun"];
+const LABELS: [&str; 5] = ["applied", "failed", "unknown", "under way", "not begun"];
 
-fn word(fate: Option<&Fate>) -> &'static str {
-    match fate {
-        None => WORDS[4],
-        Some(fate) if fate.under_way => WORDS[3],
-        Some(fate) => match fate.ended.as_ref().map(|ended| ended.outcome) {
-            Some(Outcome::Applied) => WORDS[0],
-            Some(Outcome::Failed) => WORDS[1],
-            Some(Outcome::Unknown) => WORDS[2],
-            None => WORDS[4],
+fn label(record: Option<&Record>) -> &'static str {
+    match record {
+        None => LABELS[4],
+        Some(record) if record.under_way => LABELS[3],
+        Some(record) => match record.ended.as_ref().map(|ended| ended.outcome) {
+            Some(Outcome::Applied) => LABELS[0],
+            Some(Outcome::Failed) => LABELS[1],
+            Some(Outcome::Unknown) => LABELS[2],
+            None => LABELS[4],
         },
     }
 }
 
 impl<'r> Report<'r> {
-    pub fn new(rows: impl Iterator<Item = &'r Row>, past: &'r Past) -> Self {
+    pub fn new(rows: impl Iterator<Item = &'r Row>, history: &'r History) -> Self {
         Self {
-            rows: rows.map(|row| (row, past.get(&row.number))).collect(),
+            rows: rows.map(|row| (row, history.get(&row.number))).collect(),
         }
     }
 
@@ -54,7 +54,7 @@ impl<'r> Report<'r> {
     /// The rows that are not applied, as far as is known.
     fn rest(&self) -> Vec<&'r Row> {
         let rest = self.rows.iter();
-        let rest = rest.filter(|(_, fate)| !fate.is_some_and(Fate::is_applied));
+        let rest = rest.filter(|(_, record)| !record.is_some_and(Record::is_applied));
         rest.map(|(row, _)| *row).collect()
     }
 
@@ -88,12 +88,12 @@ impl<'r> Report<'r> {
         let fixed = [number_name()].into_iter().chain(fixed).map(str::to_owned);
         let header = fixed.chain(reported.iter().map(|name| format!("reported.{name}")));
         out.write_record(header)?;
-        for (row, fate) in &self.rows {
-            let ended = fate.and_then(|fate| fate.ended.as_ref());
+        for (row, record) in &self.rows {
+            let ended = record.and_then(|record| record.ended.as_ref());
             let text = |text: Option<String>| text.unwrap_or_default();
             let mut record = vec![
                 row.number.to_string(),
-                word(*fate).to_owned(),
+                label(*record).to_owned(),
                 text(
                     ended
                         .and_then(|ended| ended.status)
@@ -117,16 +117,16 @@ impl<'r> Report<'r> {
     /// Prints the result as it was asked for, and says where the rest is.
     pub fn print(&self, matches: &ArgMatches, input: &Input, stem: &Path) {
         let printed = match matches.get_one::<String>("output").map(String::as_str) {
-            Some("json") => screen::print(&format!("{:#}", self.json(stem))),
+            Some("json") => ui::print(&format!("{:#}", self.json(stem))),
             Some("csv") => {
                 let mut text = Vec::new();
                 let written = self.csv(&mut text);
-                written.and_then(|()| screen::print(&String::from_utf8_lossy(&text)))
+                written.and_then(|()| ui::print(&String::from_utf8_lossy(&text)))
             }
-            _ => screen::print(&self.tables()),
+            _ => ui::print(&self.tables()),
         };
         if let Err(error) = printed {
-            screen::warn(&format!("the result could not be printed: {error}"));
+            ui::warn(&format!("the result could not be printed: {error}"));
         }
         let results = results(stem);
         let rest = match self.rest().len() {
@@ -137,13 +137,13 @@ impl<'r> Report<'r> {
                 failed(stem, input).display()
             ),
         };
-        screen::say(&format!("Every number is in {}{rest}.", results.display()));
+        ui::info(&format!("Every number is in {}{rest}.", results.display()));
     }
 
     /// What became of a canary, number by number.
     pub fn canary(&self) -> String {
-        let rows = self.rows.iter().map(|(row, fate)| {
-            let ended = fate.and_then(|fate| fate.ended.as_ref());
+        let rows = self.rows.iter().map(|(row, record)| {
+            let ended = record.and_then(|record| record.ended.as_ref());
             let message = ended.and_then(|ended| ended.message.clone());
             let differs = ended
                 .map(|ended| ended.differs.join(", "))
@@ -151,7 +151,7 @@ impl<'r> Report<'r> {
             let differs = differs.map(|names| format!("reported otherwise: {names}"));
             [
                 row.number.to_string(),
-                word(*fate).to_owned(),
+                label(*record).to_owned(),
                 message.or(differs).unwrap_or_default(),
             ]
         });
@@ -160,7 +160,7 @@ impl<'r> Report<'r> {
 
     fn tables(&self) -> String {
         let counts = self.counts();
-        let counts = WORDS
+        let counts = LABELS
             .iter()
             .filter_map(|word| Some((word, *counts.get(word)?)));
         let mut text = table(
@@ -206,7 +206,7 @@ impl<'r> Report<'r> {
             "reported_otherwise": differing.collect::<Vec<_>>(),
             "results": results(stem),
         });
-        for word in WORDS {
+        for word in LABELS {
             result[word.replace(' ', "_")] = counts.get(word).copied().unwrap_or(0).into();
         }
         result
@@ -214,8 +214,8 @@ impl<'r> Report<'r> {
 
     fn counts(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();
-        for (_, fate) in &self.rows {
-            *counts.entry(word(*fate)).or_default() += 1;
+        for (_, record) in &self.rows {
+            *counts.entry(label(*record)).or_default() += 1;
         }
         counts
     }
@@ -225,7 +225,7 @@ impl<'r> Report<'r> {
         let ended = self
             .rows
             .iter()
-            .filter_map(|(_, fate)| fate.as_ref()?.ended.as_ref());
+            .filter_map(|(_, record)| record.as_ref()?.ended.as_ref());
         let failed = ended.filter(|ended| ended.outcome != Outcome::Applied);
         let kinds = failed.map(|ended| {
             let message = ended.message.as_deref().unwrap_or_default();
@@ -239,7 +239,7 @@ impl<'r> Report<'r> {
         let ended = self
             .rows
             .iter()
-            .filter_map(|(_, fate)| fate.as_ref()?.ended.as_ref());
+            .filter_map(|(_, record)| record.as_ref()?.ended.as_ref());
         let differing = ended.flat_map(|ended| {
             let names = ended.differs.iter();
             names.map(|name| (name.clone(), &ended.number))

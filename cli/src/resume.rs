@@ -8,13 +8,13 @@ use crate::{
     change,
     failure::{Exit, Failure, Result},
     input::{Input, Row},
-    interrupt::Engine,
-    journal::{Fate, Job, Journal, Past},
+    interrupt::SignalRuntime,
+    journal::{History, Job, Journal, Record},
     key::Connection,
     plan::Plan,
+    runner::{Options, Runner, StopReason},
     schema::Columns,
-    screen::{self, count},
-    work::{Halt, Options, Work},
+    ui::{self, count},
 };
 
 pub fn resume(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
@@ -23,7 +23,7 @@ pub fn resume(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     let path = matches
         .get_one::<PathBuf>("journal")
         .expect("it is required");
-    let (journal, job, past) = Journal::open(path)?;
+    let (journal, job, history) = Journal::open(path)?;
     if job.server != connection.server() {
         return Err(Failure::usage(format!(
             "{} is of a job at {}, and this would go to {}; set --base-url to what it was",
@@ -61,21 +61,24 @@ pub fn resume(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     }
     let mut plan = Plan::default();
     let rows = input.check(&connection.checking()?, |row, change| {
-        if !is_applied(&past, row) {
+        if !is_applied(&history, row) {
             plan.add(columns, row, change);
         }
     })?;
-    let rest: Vec<_> = rows.iter().filter(|row| !is_applied(&past, row)).collect();
-    say_past(&rows, &past);
+    let rest: Vec<_> = rows
+        .iter()
+        .filter(|row| !is_applied(&history, row))
+        .collect();
+    say_past(&rows, &history);
     if rest.is_empty() {
-        screen::say("There is nothing left to send.");
+        ui::info("There is nothing left to send.");
         let client = connection.checking()?;
-        let work = Work::new(columns, &input, client, options, journal, past);
-        return work.report(matches, &rows, &Halt::End);
+        let runner = Runner::new(columns, &input, client, options, journal, history);
+        return runner.report(matches, &rows, &StopReason::End);
     }
-    screen::say(&plan.words(columns, &input.name, connection.server()));
+    ui::info(&plan.label(columns, &input.name, connection.server()));
     let client = connection.client()?;
-    let engine = Engine::start()?;
+    let signals = SignalRuntime::start()?;
     if !options.agree(&format!("Send {}?", count(rest.len(), "request")))? {
         return Err(Failure::usage("nothing was sent"));
     }
@@ -83,8 +86,8 @@ pub fn resume(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
         let name = path.display();
         Failure::usage(format!("cannot write {name}: {error}; nothing was sent"))
     })?;
-    let work = Work::new(columns, &input, client, options, journal, past);
-    work.run(engine, matches, &rows, &rest)
+    let runner = Runner::new(columns, &input, client, options, journal, history);
+    runner.run(signals, matches, &rows, &rest)
 }
 
 /// The file of a job: beside the journal, or where it was.
@@ -98,23 +101,23 @@ fn file_of(journal: &Path, job: &Job) -> PathBuf {
     file.to_owned()
 }
 
-fn is_applied(past: &Past, row: &Row) -> bool {
-    past.get(&row.number).is_some_and(Fate::is_applied)
+fn is_applied(history: &History, row: &Row) -> bool {
+    history.get(&row.number).is_some_and(Record::is_applied)
 }
 
 /// Says how far the job had come.
-fn say_past(rows: &[Row], past: &Past) {
+fn say_past(rows: &[Row], history: &History) {
     let (mut applied, mut failed, mut under_way) = (0, 0, Vec::new());
     for row in rows {
-        match past.get(&row.number) {
-            Some(fate) if fate.under_way => under_way.push(row.number.as_str()),
-            Some(fate) if fate.is_applied() => applied += 1,
+        match history.get(&row.number) {
+            Some(record) if record.under_way => under_way.push(row.number.as_str()),
+            Some(record) if record.is_applied() => applied += 1,
             Some(_) => failed += 1,
             None => {}
         }
     }
     let never = rows.len() - applied - failed - under_way.len();
-    screen::say(&format!(
+    ui::info(&format!(
         "Of {}, {applied} applied, {failed} failed, {} under way, {never} not begun.",
         count(rows.len(), "number"),
         under_way.len(),
@@ -122,7 +125,7 @@ fn say_past(rows: &[Row], past: &Past) {
     if !under_way.is_empty() {
         let more = if under_way.len() > 20 { ", …" } else { "" };
         under_way.truncate(20);
-        screen::say(&format!(
+        ui::info(&format!(
             "Under way when it ended, so that they may be applied or not: {}{more}. They are sent \
              again, which is safe: a request sets properties to values, and the second time \
              changes nothing more.",

@@ -16,7 +16,7 @@ use crate::{
     files, journal,
     outcome::counterpart,
     schema::{Column, Columns, Kind, number_name},
-    screen::{self, table},
+    ui::{self, table},
 };
 
 /// What was there before, by number; the names are the properties' or the answers'.
@@ -31,7 +31,7 @@ enum Known {
 }
 
 impl Known {
-    fn words(self) -> &'static str {
+    fn label(self) -> &'static str {
         match self {
             Self::All => "set back",
             Self::Part => "set back in part",
@@ -42,11 +42,11 @@ impl Known {
 
 pub fn rollback(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     let path = |id: &str| matches.get_one::<PathBuf>(id).expect("it is required");
-    let (_, past) = journal::peek(path("journal"))?;
+    let (_, history) = journal::peek(path("journal"))?;
     let before = before(path("before"))?;
-    let mut sent: Vec<_> = past
+    let mut sent: Vec<_> = history
         .iter()
-        .filter(|(_, fate)| fate.may_be_applied())
+        .filter(|(_, record)| record.may_be_applied())
         .collect();
     sent.sort_by_key(|(number, _)| *number);
     if sent.is_empty() {
@@ -60,17 +60,17 @@ pub fn rollback(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
         .iter()
         .filter(|column| {
             sent.iter()
-                .any(|(_, fate)| fate.sets.contains(&column.name))
+                .any(|(_, record)| record.sets.contains(&column.name))
         })
         .collect();
     used.retain(|column| !column.secret);
     let mut rows = Vec::new();
     let mut unknown: BTreeMap<&str, usize> = BTreeMap::new();
     let mut counts: BTreeMap<Known, Vec<&E164>> = BTreeMap::new();
-    for (number, fate) in sent {
+    for (number, record) in sent {
         let was = before.get(number);
         let cells = used.iter().map(|column| {
-            let was = was.filter(|_| fate.sets.contains(&column.name))?;
+            let was = was.filter(|_| record.sets.contains(&column.name))?;
             text(column, counterpart(was, &column.name)?)
         });
         let cells: Vec<Option<String>> = cells.collect();
@@ -78,12 +78,12 @@ pub fn rollback(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
         counts
             .entry(match known {
                 0 => Known::Nothing,
-                known if known == fate.sets.len() => Known::All,
+                known if known == record.sets.len() => Known::All,
                 _ => Known::Part,
             })
             .or_default()
             .push(number);
-        for name in &fate.sets {
+        for name in &record.sets {
             let place = used.iter().position(|column| column.name == *name);
             if place.is_none_or(|index| cells[index].is_none()) {
                 *unknown.entry(name).or_default() += 1;
@@ -103,7 +103,7 @@ pub fn rollback(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     if !rows.is_empty() {
         let back = path("back");
         write(back, &used, &rows)?;
-        screen::say(&format!(
+        ui::info(&format!(
             "`sigmamind apply {0}` sets them back.",
             back.display()
         ));
@@ -132,7 +132,7 @@ fn print(
     unknown: &BTreeMap<&str, usize>,
 ) {
     let kinds = counts.iter();
-    let kinds = kinds.map(|(known, numbers)| (known.words(), numbers.len(), numbers[0]));
+    let kinds = kinds.map(|(known, numbers)| (known.label(), numbers.len(), numbers[0]));
     let text = match matches.get_one::<String>("output").map(String::as_str) {
         Some("json") => {
             let kinds = kinds.map(|(known, numbers, first)| {
@@ -159,8 +159,8 @@ fn print(
             text
         }
     };
-    if let Err(error) = screen::print(&text) {
-        screen::warn(&format!("the result could not be printed: {error}"));
+    if let Err(error) = ui::print(&text) {
+        ui::warn(&format!("the result could not be printed: {error}"));
     }
 }
 
@@ -171,9 +171,9 @@ fn before(path: &Path) -> Result<Before> {
     if !journal::is_journal(&bytes) {
         return export::numbers(path, &bytes);
     }
-    let (_, past) = journal::peek(path)?;
-    let reported = past.into_iter().filter_map(|(number, fate)| {
-        let reported = fate.ended?.reported?;
+    let (_, history) = journal::peek(path)?;
+    let reported = history.into_iter().filter_map(|(number, record)| {
+        let reported = record.ended?.reported?;
         Some((number, reported))
     });
     Ok(reported.collect())
@@ -184,7 +184,7 @@ fn text(column: &Column, was: &Value) -> Option<String> {
     match was {
         Value::Null => column.nullable.then(|| r"\N".to_owned()),
         Value::String(text) if text.is_empty() => None,
-        Value::String(text) if text == crate::change::HIDDEN => None,
+        Value::String(text) if text == crate::change::REDACTED => None,
         Value::String(text) => Some(text.clone()),
         // A number that was reported as an integer has lost its `+`.
         Value::Number(number) if column.kind == Kind::Text => Some(format!("+{number}")),

@@ -46,7 +46,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Text => "text",
             Self::Integer => "a whole number",
@@ -71,7 +71,7 @@ impl Column {
 
     /// Kind and limits in one line.
     pub fn form(&self) -> String {
-        let mut words = vec![self.kind.words().to_owned()];
+        let mut words = vec![self.kind.label().to_owned()];
         words.extend(self.limits.iter().cloned());
         if self.nullable {
             words.push("may be null".into());
@@ -84,7 +84,7 @@ impl Column {
         if text == r"\N" {
             return self.null();
         }
-        let not = || format!("`{}` is not {}", self.name, self.kind.words());
+        let not = || format!("`{}` is not {}", self.name, self.kind.label());
         let json = match self.kind {
             Kind::Text => return Ok(text.into()),
             Kind::Any => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
@@ -98,7 +98,7 @@ impl Column {
         match value {
             Value::Null => self.null(),
             value if self.fits(&value) => Ok(value),
-            _ => Err(format!("`{}` is not {}", self.name, self.kind.words())),
+            _ => Err(format!("`{}` is not {}", self.name, self.kind.label())),
         }
     }
 

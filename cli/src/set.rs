@@ -12,7 +12,7 @@ use crate::{
     outcome,
     report::cell,
     schema::{self, Columns},
-    screen,
+    ui,
 };
 
 pub fn set(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
@@ -45,20 +45,19 @@ pub fn set(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
     })?;
     let reported = outcome::reported(columns, &change, &response);
     for name in outcome::differs(columns, &change, &reported) {
-        screen::warn(&format!(
+        ui::warn(&format!(
             "the server reports `{name}` otherwise than it was sent"
         ));
     }
     let text = match matches.get_one::<String>("output").map(String::as_str) {
         Some("json") => format!("{:#}", Value::Object(reported)),
         Some("csv") => csv(&reported)?,
-        _ => screen::table(
+        _ => ui::table(
             &["property", "reported"],
             in_order(&reported).map(|(name, value)| [name, cell(value)]),
         ),
     };
-    screen::print(&text)
-        .map_err(|error| Failure::new(Exit::Done, format!("cannot print: {error}")))?;
+    ui::print(&text).map_err(|error| Failure::new(Exit::Done, format!("cannot print: {error}")))?;
     Ok(Exit::Done)
 }
 

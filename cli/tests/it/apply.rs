@@ -5,19 +5,19 @@ use std::{fs, io::Write, process::Stdio};
 use serde_json::{Value, json};
 use sigmamind::{PhoneNumber, mock::MockSigmaMind};
 
-use crate::stage::{Stage, done, number};
+use crate::env::{TestEnv, done, number};
 
 #[test]
 fn every_number_is_set_and_recorded() {
-    let stage = Stage::new(3);
-    stage.write_numbers(3);
-    let done = stage.run("apply numbers.csv --yes --at-once 1");
+    let env = TestEnv::new(3);
+    env.write_numbers(3);
+    let done = env.run("apply numbers.csv --yes --at-once 1");
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert_eq!(done.out, "outcome  numbers\napplied  3\n");
     for index in 0..3 {
-        assert_eq!(stage.name(index), Some(format!("Line {index}")));
+        assert_eq!(env.name(index), Some(format!("Line {index}")));
     }
-    let journal = stage.journal();
+    let journal = env.journal();
     assert_eq!(journal[0]["job"]["numbers"], 3);
     assert_eq!(
         journal[1],
@@ -31,27 +31,27 @@ fn every_number_is_set_and_recorded() {
         } })
     );
     assert_eq!(journal.len(), 1 + 2 * 3);
-    assert!(!stage.path("numbers.csv.failed.csv").exists());
+    assert!(!env.path("numbers.csv.failed.csv").exists());
 }
 
 #[cfg(unix)]
 #[test]
 fn nobody_else_can_read_what_it_writes() {
     use std::os::unix::fs::MetadataExt;
-    let stage = Stage::new(1);
-    stage.write_numbers(2);
-    stage.run("apply numbers.csv --yes");
+    let env = TestEnv::new(1);
+    env.write_numbers(2);
+    env.run("apply numbers.csv --yes");
     for ending in ["journal.jsonl", "results.csv", "failed.csv"] {
-        let file = fs::metadata(stage.path(&format!("numbers.csv.{ending}"))).unwrap();
+        let file = fs::metadata(env.path(&format!("numbers.csv.{ending}"))).unwrap();
         assert_eq!(file.mode() & 0o777, 0o600, "{ending}");
     }
 }
 
 #[test]
 fn failures_are_counted_by_kind_and_can_be_applied_again() {
-    let stage = Stage::new(2);
-    stage.write_numbers(4);
-    let failed = stage.run("apply numbers.csv --yes");
+    let env = TestEnv::new(2);
+    env.write_numbers(4);
+    let failed = env.run("apply numbers.csv --yes");
     assert_eq!(failed.code, Some(1), "{}", failed.err);
     let lines: Vec<_> = failed.out.lines().collect();
     assert_eq!(
@@ -69,10 +69,10 @@ fn failures_are_counted_by_kind_and_can_be_applied_again() {
          numbers.csv.failed.csv.\n"
     ));
     assert_eq!(
-        stage.read("numbers.csv.failed.csv"),
+        env.read("numbers.csv.failed.csv"),
         "phoneNumber,friendlyName\n+14155000002,Line 2\n+14155000003,Line 3\n"
     );
-    let results = stage.read("numbers.csv.results.csv");
+    let results = env.read("numbers.csv.results.csv");
     let third = results.lines().nth(3).unwrap();
     assert!(
         third.starts_with("+14155000002,failed,404,1,,\"SigmaMind answered 404"),
@@ -80,43 +80,42 @@ fn failures_are_counted_by_kind_and_can_be_applied_again() {
     );
 
     for index in 2..4 {
-        stage
-            .fake
+        env.fake
             .insert(&number(index), sigmamind::PhoneNumber::default());
     }
-    let again = stage.run("apply numbers.csv.failed.csv --yes");
+    let again = env.run("apply numbers.csv.failed.csv --yes");
     assert_eq!(again.code, Some(0), "{}", again.err);
-    assert_eq!(stage.name(3), Some("Line 3".into()));
+    assert_eq!(env.name(3), Some("Line 3".into()));
 }
 
 #[test]
 fn the_result_can_be_had_as_json_and_csv() {
-    let stage = Stage::new(1);
-    stage.write_numbers(2);
-    let json = stage.run("apply numbers.csv --yes --output json");
+    let env = TestEnv::new(1);
+    env.write_numbers(2);
+    let json = env.run("apply numbers.csv --yes --output json");
     let json: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(json["applied"], 1);
     assert_eq!(json["failed"], 1);
     assert_eq!(json["failures"][0]["such_as"], "+14155000001");
-    let csv = stage.run("apply numbers.csv --yes --output csv --journal again.journal.jsonl");
-    assert_eq!(csv.out, stage.read("again.results.csv"));
+    let csv = env.run("apply numbers.csv --yes --output csv --journal again.journal.jsonl");
+    assert_eq!(csv.out, env.read("again.results.csv"));
 }
 
 #[test]
 fn empty_cells_leave_alone_and_json_lines_say_the_same() {
-    let stage = Stage::new(2);
-    stage.write(
+    let env = TestEnv::new(2);
+    env.write(
         "numbers.csv",
         "\u{feff}phone-number\tfriendly-name\tinboundAgentId\n+14155000000\tA\t\n+14155000001\t\tb\n",
     );
-    assert_eq!(stage.run("apply numbers.csv --yes").code, Some(0));
+    assert_eq!(env.run("apply numbers.csv --yes").code, Some(0));
     let lines = r#"{"phoneNumber": "+14155000000", "inboundAgentId": "c"}
 {"phone-number": "+14155000001", "friendly-name": "B"}"#;
-    stage.write("numbers.jsonl", lines);
-    assert_eq!(stage.run("apply numbers.jsonl --yes").code, Some(0));
+    env.write("numbers.jsonl", lines);
+    assert_eq!(env.run("apply numbers.jsonl --yes").code, Some(0));
 
     for (index, name, agent) in [(0, "A", "c"), (1, "B", "b")] {
-        let phone = stage.fake.get(&number(index)).unwrap();
+        let phone = env.fake.get(&number(index)).unwrap();
         assert_eq!(phone.friendly_name.as_deref(), Some(name));
         assert_eq!(phone.inbound_agent_id.as_deref(), Some(agent));
     }
@@ -124,8 +123,8 @@ fn empty_cells_leave_alone_and_json_lines_say_the_same() {
 
 #[test]
 fn one_change_goes_to_the_numbers_of_standard_input() {
-    let stage = Stage::new(3);
-    let mut command = stage.command("apply - --to friendlyName=Same --yes");
+    let env = TestEnv::new(3);
+    let mut command = env.command("apply - --to friendlyName=Same --yes");
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -136,134 +135,134 @@ fn one_change_goes_to_the_numbers_of_standard_input() {
     stdin.write_all(b"+14155000000\n\n+14155000002\n").unwrap();
     drop(stdin);
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert_eq!(stage.name(0), Some("Same".into()));
-    assert_eq!(stage.name(1), None);
-    assert_eq!(stage.name(2), Some("Same".into()));
-    assert!(stage.path("stdin.journal.jsonl").exists());
+    assert_eq!(env.name(0), Some("Same".into()));
+    assert_eq!(env.name(1), None);
+    assert_eq!(env.name(2), Some("Same".into()));
+    assert!(env.path("stdin.journal.jsonl").exists());
 }
 
 #[test]
 fn a_job_of_standard_input_is_resumed_from_standard_input() {
-    let stage = Stage::new(1);
+    let env = TestEnv::new(1);
     for arguments in [
         "apply - --to friendlyName=Same --yes",
         "resume stdin.journal.jsonl --yes",
     ] {
-        let mut command = stage.command(arguments);
-        stage.write("piped", "+14155000000\n+14155000001\n");
-        let file = fs::File::open(stage.path("piped")).unwrap();
+        let mut command = env.command(arguments);
+        env.write("piped", "+14155000000\n+14155000001\n");
+        let file = fs::File::open(env.path("piped")).unwrap();
         let output = command.stdin(file).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments}");
     }
-    assert_eq!(stage.fake.received().len(), 3);
+    assert_eq!(env.fake.received().len(), 3);
 }
 
 #[test]
 fn without_a_terminal_nothing_is_sent_unless_agreed_to() {
-    let stage = Stage::new(1);
-    stage.write_numbers(1);
-    let done = stage.run("apply numbers.csv");
+    let env = TestEnv::new(1);
+    env.write_numbers(1);
+    let done = env.run("apply numbers.csv");
     assert_eq!(done.code, Some(2));
     assert!(done.err.ends_with(
         "error: there is no terminal to ask on; say --yes to go on without a question\n"
     ));
-    assert!(stage.fake.received().is_empty());
-    assert!(!stage.path("numbers.csv.journal.jsonl").exists());
+    assert!(env.fake.received().is_empty());
+    assert!(!env.path("numbers.csv.journal.jsonl").exists());
 }
 
 #[test]
 fn a_dry_run_needs_no_key_and_sends_nothing() {
-    let stage = Stage::new(1);
-    stage.write_numbers(1);
-    let mut command = stage.command("apply numbers.csv --dry-run");
+    let env = TestEnv::new(1);
+    env.write_numbers(1);
+    let mut command = env.command("apply numbers.csv --dry-run");
     let done = done(command.env_remove("SIGMAMIND_API_KEY"));
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert!(
         done.err
             .ends_with("This was a dry run: nothing was sent.\n")
     );
-    assert!(stage.fake.received().is_empty());
+    assert!(env.fake.received().is_empty());
 }
 
 #[test]
 fn a_refused_key_ends_it_and_it_can_be_resumed() {
-    let stage = Stage::new(40);
-    stage.write_numbers(40);
-    let mut command = stage.command("apply numbers.csv --yes --at-once 2");
+    let env = TestEnv::new(40);
+    env.write_numbers(40);
+    let mut command = env.command("apply numbers.csv --yes --at-once 2");
     let refused = done(command.env("SIGMAMIND_API_KEY", "another"));
     assert_eq!(refused.code, Some(4));
     assert!(refused.err.ends_with(
         "error: the server refuses the API key; `sigmamind resume numbers.csv.journal.jsonl` goes \
          on\n"
     ));
-    assert!(stage.fake.received().len() < 10);
-    let resumed = stage.run("resume numbers.csv.journal.jsonl --yes");
+    assert!(env.fake.received().len() < 10);
+    let resumed = env.run("resume numbers.csv.journal.jsonl --yes");
     assert_eq!(resumed.code, Some(0), "{}", resumed.err);
-    assert_eq!(stage.applied().len(), 40);
+    assert_eq!(env.applied().len(), 40);
 }
 
 #[test]
 fn it_stops_at_so_many_failures() {
-    let stage = Stage::new(0);
-    stage.write_numbers(40);
-    let done = stage.run("apply numbers.csv --yes --at-once 1 --max-failures 3");
+    let env = TestEnv::new(0);
+    env.write_numbers(40);
+    let done = env.run("apply numbers.csv --yes --at-once 1 --max-failures 3");
     assert_eq!(done.code, Some(3));
     assert!(
         done.out
             .starts_with("outcome    numbers\nfailed     3\nnot begun  37\n")
     );
-    assert_eq!(stage.fake.received().len(), 3);
-    assert_eq!(stage.read("numbers.csv.failed.csv").lines().count(), 41);
+    assert_eq!(env.fake.received().len(), 3);
+    assert_eq!(env.read("numbers.csv.failed.csv").lines().count(), 41);
 }
 
 #[test]
 fn a_canary_that_fails_ends_it_when_nobody_is_asked() {
-    let stage = Stage::new(10);
-    stage.fake.remove(&number(1));
-    stage.write_numbers(10);
-    let done = stage.run("apply numbers.csv --yes --canary 2");
+    let env = TestEnv::new(10);
+    env.fake.remove(&number(1));
+    env.write_numbers(10);
+    let done = env.run("apply numbers.csv --yes --canary 2");
     assert_eq!(done.code, Some(3), "{}", done.err);
-    assert_eq!(stage.fake.received().len(), 2);
+    assert_eq!(env.fake.received().len(), 2);
     assert!(done.err.contains("error: stopped after the first"));
 }
 
 #[test]
 fn a_canary_that_succeeds_goes_on_when_nobody_is_asked() {
-    let stage = Stage::new(10);
-    stage.write_numbers(10);
-    let done = stage.run("apply numbers.csv --yes --canary 2");
+    let env = TestEnv::new(10);
+    env.write_numbers(10);
+    let done = env.run("apply numbers.csv --yes --canary 2");
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert_eq!(stage.fake.received().len(), 10);
+    assert_eq!(env.fake.received().len(), 10);
 }
 
 #[test]
 fn the_failures_of_a_canary_count() {
-    let stage = Stage::new(0);
-    stage.write_numbers(10);
-    let done = stage.run("apply numbers.csv --yes --canary 1 --max-failures 1");
+    let env = TestEnv::new(0);
+    env.write_numbers(10);
+    let done = env.run("apply numbers.csv --yes --canary 1 --max-failures 1");
     assert!(
         done.err.contains("error: too many have failed"),
         "{}",
         done.err
     );
-    assert_eq!(stage.fake.received().len(), 1);
+    assert_eq!(env.fake.received().len(), 1);
 }
 
 #[test]
 fn what_is_reported_otherwise_than_it_was_sent_is_said() {
-    let stage = Stage::new(0);
+    let env = TestEnv::new(0);
     let mock = MockSigmaMind::start();
     let phone = PhoneNumber::default()
         .friendly_name("Another")
         .inbound_agent_id("a")
         .termination_sip_uri("sip.example.com");
     mock.update_phone_number(|_, then| drop(then.ok(&phone)));
-    stage.write(
+    env.write(
         "numbers.csv",
         "phoneNumber,friendlyName,inboundAgentId,terminationSipUri,sipTrunkName\n\
          +14155000000,Line,a,sip.example.com,Trunk\n",
     );
-    let mut command = stage.command("apply numbers.csv --yes");
+    let mut command = env.command("apply numbers.csv --yes");
     command
         .env("SIGMAMIND_BASE_URL", mock.url())
         .env("SIGMAMIND_API_KEY", mock.key());
@@ -274,7 +273,7 @@ fn what_is_reported_otherwise_than_it_was_sent_is_said() {
          sent on 1 number, such as +14155000000.\n"
     );
     assert_eq!(
-        stage.read("numbers.csv.results.csv").lines().nth(1),
+        env.read("numbers.csv.results.csv").lines().nth(1),
         Some("+14155000000,applied,200,1,,,friendlyName,,Another,a,,,,,sip.example.com")
     );
 }

@@ -1,15 +1,15 @@
 //! A file is checked as a whole before anything is sent, and each mistake has its place.
 
-use crate::stage::Stage;
+use crate::env::TestEnv;
 
 /// What is said of a file that has mistakes.
 fn mistakes(text: impl AsRef<[u8]>, arguments: &str) -> String {
-    let stage = Stage::new(9);
-    stage.write("numbers.csv", text);
-    let done = stage.run(&format!("apply numbers.csv --yes {arguments}"));
+    let env = TestEnv::new(9);
+    env.write("numbers.csv", text);
+    let done = env.run(&format!("apply numbers.csv --yes {arguments}"));
     assert_eq!(done.code, Some(2), "{}", done.err);
-    assert!(stage.fake.received().is_empty());
-    assert!(!stage.path("numbers.csv.journal.jsonl").exists());
+    assert!(env.fake.received().is_empty());
+    assert!(!env.path("numbers.csv.journal.jsonl").exists());
     done.err.trim_start_matches("error: ").to_owned()
 }
 

@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::stage::{Done, Stage, done};
+use crate::env::{Done, TestEnv, done};
 
 /// The program, built from the later pages (by the patch of the documentation), with a property and
 /// the path's parameter renamed.
-fn revised(stage: &Stage) -> String {
+fn revised(env: &TestEnv) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let patch = fs::read_to_string(root.join("docs/later-pages.patch")).unwrap();
     let document = fs::read_to_string(root.join("openapi.yaml")).unwrap();
@@ -15,7 +15,7 @@ fn revised(stage: &Stage) -> String {
     let document = document
         .replace("trunkUsername", "trunkUser")
         .replace("phoneNumber", "lineNumber");
-    stage.write("revised.yaml", document);
+    env.write("revised.yaml", document);
 
     // Where the library's own tests build, so that what both need is built once.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nested/target");
@@ -31,7 +31,7 @@ fn revised(stage: &Stage) -> String {
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_PROFILE_DEV_DEBUG", "false")
-        .env("SIGMAMIND_OPENAPI", stage.path("revised.yaml"))
+        .env("SIGMAMIND_OPENAPI", env.path("revised.yaml"))
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&built.stderr);
@@ -41,14 +41,14 @@ fn revised(stage: &Stage) -> String {
 
 #[test]
 fn the_program_follows_a_revised_document() {
-    let stage = Stage::new(0);
-    let program = revised(&stage);
+    let env = TestEnv::new(0);
+    let program = revised(&env);
     let run = |arguments: &str| -> Done {
         let mut command = Command::new(&program);
         done(
             command
                 .args(arguments.split_whitespace())
-                .current_dir(stage.path("")),
+                .current_dir(env.path("")),
         )
     };
 
@@ -77,7 +77,7 @@ fn the_program_follows_a_revised_document() {
         "{help}"
     );
 
-    stage.write(
+    env.write(
         "good.csv",
         "line-number,trunkUser,inbound-agent-id\n+14155000000,user,\\N\n+14155000001,,a\n",
     );
@@ -98,7 +98,7 @@ This was a dry run: nothing was sent.
     );
 
     let long = "x".repeat(129);
-    stage.write(
+    env.write(
         "bad.csv",
         format!(
             "lineNumber,friendlyName,outboundPhoneNumber\n+14155000000,{long},\n+14155000001,,123\n"
@@ -116,7 +116,7 @@ This was a dry run: nothing was sent.
         "{pattern}"
     );
 
-    stage.write("old.csv", "phoneNumber,trunkUsername\n+14155000000,user\n");
+    env.write("old.csv", "phoneNumber,trunkUsername\n+14155000000,user\n");
     assert_eq!(
         run("apply old.csv --dry-run").err,
         "error: old.csv:1:1: there is no property `phoneNumber`; do you mean `lineNumber`?\n"

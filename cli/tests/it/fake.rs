@@ -5,7 +5,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-use crate::stage::{Stage, done};
+use crate::env::{TestEnv, done};
 
 /// A `sigmamind fake` that ends with its test.
 struct Rehearsal {
@@ -15,8 +15,8 @@ struct Rehearsal {
 }
 
 impl Rehearsal {
-    fn start(stage: &Stage, arguments: &str) -> Self {
-        let mut command = stage.command(&format!("fake {arguments}"));
+    fn start(env: &TestEnv, arguments: &str) -> Self {
+        let mut command = env.command(&format!("fake {arguments}"));
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut value = |name: &str| {
@@ -39,10 +39,10 @@ impl Drop for Rehearsal {
 
 #[test]
 fn a_job_is_rehearsed_with_the_file_itself() {
-    let stage = Stage::new(0);
-    stage.write_numbers(5);
-    let rehearsal = Rehearsal::start(&stage, "numbers.csv --fail 1:400 --fail 1:503 --delay 1ms");
-    let mut command = stage.command("apply numbers.csv --yes --output json --at-once 1");
+    let env = TestEnv::new(0);
+    env.write_numbers(5);
+    let rehearsal = Rehearsal::start(&env, "numbers.csv --fail 1:400 --fail 1:503 --delay 1ms");
+    let mut command = env.command("apply numbers.csv --yes --output json --at-once 1");
     command
         .env("SIGMAMIND_BASE_URL", &rehearsal.url)
         .env("SIGMAMIND_API_KEY", &rehearsal.key);
@@ -53,19 +53,19 @@ fn a_job_is_rehearsed_with_the_file_itself() {
         (&result["applied"], &result["failed"]),
         (&4.into(), &1.into())
     );
-    let attempts = stage.journal()[4]["ended"]["attempts"].clone();
+    let attempts = env.journal()[4]["ended"]["attempts"].clone();
     assert_eq!(attempts, 2);
 }
 
 #[test]
 fn it_reports_what_the_file_says_of_a_number() {
-    let stage = Stage::new(0);
-    stage.write(
+    let env = TestEnv::new(0);
+    env.write(
         "export.csv",
         "phoneNumber,provider,active,friendlyName,colour\n+14155000000,twilio,true,Old,red\n",
     );
-    let rehearsal = Rehearsal::start(&stage, "export.csv");
-    let mut command = stage.command("set +14155000000 --inbound-agent-id a --output json");
+    let rehearsal = Rehearsal::start(&env, "export.csv");
+    let mut command = env.command("set +14155000000 --inbound-agent-id a --output json");
     command
         .env("SIGMAMIND_BASE_URL", &rehearsal.url)
         .env("SIGMAMIND_API_KEY", &rehearsal.key);

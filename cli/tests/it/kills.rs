@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, process::Stdio, thread::sleep, time::Duration};
 
-use crate::stage::{Stage, number};
+use crate::env::{TestEnv, number};
 
 const NUMBERS: usize = 500;
 const RUNS: u64 = 20;
@@ -12,10 +12,10 @@ const AT_ONCE: usize = 8;
 fn killed_at_any_moment_nothing_is_lost_and_nothing_is_sent_twice() {
     let mut hit = 0;
     for run in 0..RUNS {
-        let stage = Stage::new(NUMBERS);
-        stage.fake.delay(Duration::from_millis(2));
-        stage.write_numbers(NUMBERS);
-        let mut command = stage.command(&format!("apply numbers.csv --yes --at-once {AT_ONCE}"));
+        let env = TestEnv::new(NUMBERS);
+        env.fake.delay(Duration::from_millis(2));
+        env.write_numbers(NUMBERS);
+        let mut command = env.command(&format!("apply numbers.csv --yes --at-once {AT_ONCE}"));
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -23,7 +23,7 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_is_sent_twice() {
             .spawn()
             .unwrap();
         // From before the journal is there to near the end, whatever the machine's speed.
-        while stage.fake.received().len() < usize::try_from(run).unwrap() * NUMBERS / 25 {
+        while env.fake.received().len() < usize::try_from(run).unwrap() * NUMBERS / 25 {
             sleep(Duration::from_millis(1));
         }
         sleep(Duration::from_micros(run * 137 % 2_000));
@@ -32,14 +32,14 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_is_sent_twice() {
         hit += usize::from(code.is_none());
 
         let journal = "numbers.csv.journal.jsonl";
-        if stage.path(journal).exists() && stage.read(journal).contains('\n') {
-            let recorded = stage.applied();
-            let begun = stage.begun();
+        if env.path(journal).exists() && env.read(journal).contains('\n') {
+            let recorded = env.applied();
+            let begun = env.begun();
             assert!(
                 begun.len() <= recorded.len() + AT_ONCE,
                 "an end is not recorded"
             );
-            for received in stage.fake.received() {
+            for received in env.fake.received() {
                 let number = received.number.as_str();
                 assert!(
                     begun.iter().any(|begun| begun == number),
@@ -47,7 +47,7 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_is_sent_twice() {
                 );
             }
             for number in &recorded {
-                let name = stage
+                let name = env
                     .fake
                     .get(&number.parse().unwrap())
                     .unwrap()
@@ -57,22 +57,22 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_is_sent_twice() {
                     "{number} is recorded as applied, and is not"
                 );
             }
-            let resumed = stage.run(&format!("resume {journal} --yes"));
+            let resumed = env.run(&format!("resume {journal} --yes"));
             assert_eq!(resumed.code, Some(0), "{}", resumed.err);
             let mut times = HashMap::new();
-            for received in stage.fake.received() {
+            for received in env.fake.received() {
                 *times.entry(received.number.to_string()).or_insert(0) += 1;
             }
             for number in &recorded {
                 assert_eq!(times[number], 1, "{number} was recorded, and is sent again");
             }
         } else {
-            assert!(stage.fake.received().is_empty());
-            let _ = std::fs::remove_file(stage.path(journal));
-            assert_eq!(stage.run("apply numbers.csv --yes").code, Some(0));
+            assert!(env.fake.received().is_empty());
+            let _ = std::fs::remove_file(env.path(journal));
+            assert_eq!(env.run("apply numbers.csv --yes").code, Some(0));
         }
         for index in 0..NUMBERS {
-            assert_eq!(stage.name(index), Some(format!("Line {index}")));
+            assert_eq!(env.name(index), Some(format!("Line {index}")));
         }
         assert_eq!(number(NUMBERS - 1).as_str(), "+14155000499");
     }

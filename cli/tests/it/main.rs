@@ -3,6 +3,7 @@
 mod apply;
 mod checks;
 mod document;
+mod env;
 #[cfg(feature = "fake")]
 mod fake;
 mod faults;
@@ -15,5 +16,4 @@ mod rollback;
 mod secrets;
 mod set;
 mod shell;
-mod stage;
 mod transcripts;

@@ -7,12 +7,12 @@ use rexpect::{
     session::{PtySession, spawn_command},
 };
 
-use crate::stage::Stage;
+use crate::env::TestEnv;
 
 const PATIENCE: Option<u64> = Some(60_000);
 
-fn on_a_terminal(stage: &Stage, arguments: &str) -> PtySession {
-    let mut command = stage.command(arguments);
+fn on_a_terminal(env: &TestEnv, arguments: &str) -> PtySession {
+    let mut command = env.command(arguments);
     command.env("TERM", "xterm");
     spawn_command(command, PATIENCE).unwrap()
 }
@@ -26,75 +26,75 @@ fn code(session: &PtySession) -> i32 {
 
 #[test]
 fn yes_sends_it() {
-    let stage = Stage::new(3);
-    stage.write_numbers(3);
-    let mut session = on_a_terminal(&stage, "apply numbers.csv");
+    let env = TestEnv::new(3);
+    env.write_numbers(3);
+    let mut session = on_a_terminal(&env, "apply numbers.csv");
     session.exp_string("Send all 3?").unwrap();
-    assert!(stage.fake.received().is_empty());
+    assert!(env.fake.received().is_empty());
     session.send("y\r").unwrap();
     session.flush().unwrap();
     session.exp_string("Every number is in").unwrap();
     session.exp_eof().unwrap();
     assert_eq!(code(&session), 0);
-    assert_eq!(stage.fake.received().len(), 3);
+    assert_eq!(env.fake.received().len(), 3);
 }
 
 #[test]
 fn no_and_return_send_nothing() {
     for answer in ["n\r", "\r", "yn\r"] {
-        let stage = Stage::new(3);
-        stage.write_numbers(3);
-        let mut session = on_a_terminal(&stage, "apply numbers.csv");
+        let env = TestEnv::new(3);
+        env.write_numbers(3);
+        let mut session = on_a_terminal(&env, "apply numbers.csv");
         session.exp_string("Send all 3?").unwrap();
         session.send(answer).unwrap();
         session.flush().unwrap();
         session.exp_string("nothing was sent").unwrap();
         session.exp_eof().unwrap();
         assert_eq!(code(&session), 2);
-        assert!(stage.fake.received().is_empty());
-        assert!(!stage.path("numbers.csv.journal.jsonl").exists());
+        assert!(env.fake.received().is_empty());
+        assert!(!env.path("numbers.csv.journal.jsonl").exists());
     }
 }
 
 #[test]
 fn a_canary_is_shown_and_asked_about() {
-    let stage = Stage::new(5);
-    stage.write_numbers(5);
-    let mut session = on_a_terminal(&stage, "apply numbers.csv --canary 2");
+    let env = TestEnv::new(5);
+    env.write_numbers(5);
+    let mut session = on_a_terminal(&env, "apply numbers.csv --canary 2");
     session.exp_string("Send the first 2?").unwrap();
     session.send("y\r").unwrap();
     session.flush().unwrap();
     session.exp_string("+14155000001").unwrap();
     session.exp_string("Send the other 3?").unwrap();
-    assert_eq!(stage.fake.received().len(), 2);
+    assert_eq!(env.fake.received().len(), 2);
     session.send("n\r").unwrap();
     session.flush().unwrap();
     session.exp_string("stopped after the first").unwrap();
     session.exp_eof().unwrap();
     assert_eq!(code(&session), 3);
-    assert_eq!(stage.fake.received().len(), 2);
+    assert_eq!(env.fake.received().len(), 2);
 }
 
 #[test]
 fn it_says_why_it_is_slow() {
-    let stage = Stage::new(100);
-    stage.write_numbers(100);
-    stage.fake.rate_limit(20.0);
-    let mut session = on_a_terminal(&stage, "apply numbers.csv --yes");
+    let env = TestEnv::new(100);
+    env.write_numbers(100);
+    env.fake.rate_limit(20.0);
+    let mut session = on_a_terminal(&env, "apply numbers.csv --yes");
     session.exp_string("the server allows about").unwrap();
     session.exp_string("Every number is in").unwrap();
     session.exp_eof().unwrap();
     assert_eq!(code(&session), 0);
-    assert_eq!(stage.applied().len(), 100);
+    assert_eq!(env.applied().len(), 100);
 }
 
 #[test]
 fn ctrl_c_finishes_what_is_under_way() {
-    let stage = Stage::new(200);
-    stage.write_numbers(200);
-    stage.fake.delay(Duration::from_millis(300));
-    let mut session = on_a_terminal(&stage, "apply numbers.csv --yes --at-once 4");
-    while stage.fake.received().len() < 6 {
+    let env = TestEnv::new(200);
+    env.write_numbers(200);
+    env.fake.delay(Duration::from_millis(300));
+    let mut session = on_a_terminal(&env, "apply numbers.csv --yes --at-once 4");
+    while env.fake.received().len() < 6 {
         std::thread::sleep(Duration::from_millis(5));
     }
     session.send_control('c').unwrap();
@@ -102,24 +102,20 @@ fn ctrl_c_finishes_what_is_under_way() {
     session.exp_string("goes on").unwrap();
     session.exp_eof().unwrap();
     assert_eq!(code(&session), 130);
-    assert_eq!(stage.applied().len(), stage.fake.received().len());
-    assert!(
-        stage
-            .read("numbers.csv.results.csv")
-            .contains(",not begun,")
-    );
-    let resumed = stage.run("resume numbers.csv.journal.jsonl --yes --at-once 200");
+    assert_eq!(env.applied().len(), env.fake.received().len());
+    assert!(env.read("numbers.csv.results.csv").contains(",not begun,"));
+    let resumed = env.run("resume numbers.csv.journal.jsonl --yes --at-once 200");
     assert_eq!(resumed.code, Some(0), "{}", resumed.err);
-    assert_eq!(stage.fake.received().len(), 200);
+    assert_eq!(env.fake.received().len(), 200);
 }
 
 #[test]
 fn ctrl_c_twice_stops_at_once() {
-    let stage = Stage::new(20);
-    stage.write_numbers(20);
-    stage.fake.delay(Duration::from_secs(50));
-    let mut session = on_a_terminal(&stage, "apply numbers.csv --yes --at-once 4");
-    while stage.fake.received().len() < 4 {
+    let env = TestEnv::new(20);
+    env.write_numbers(20);
+    env.fake.delay(Duration::from_secs(50));
+    let mut session = on_a_terminal(&env, "apply numbers.csv --yes --at-once 4");
+    while env.fake.received().len() < 4 {
         std::thread::sleep(Duration::from_millis(5));
     }
     session.send_control('c').unwrap();
@@ -128,22 +124,18 @@ fn ctrl_c_twice_stops_at_once() {
     session.exp_string("goes on").unwrap();
     session.exp_eof().unwrap();
     assert_eq!(code(&session), 130);
-    assert_eq!(stage.applied().len(), 0);
-    assert!(
-        stage
-            .read("numbers.csv.results.csv")
-            .contains(",under way,")
-    );
+    assert_eq!(env.applied().len(), 0);
+    assert!(env.read("numbers.csv.results.csv").contains(",under way,"));
 }
 
 #[test]
 fn ctrl_c_at_the_question_sends_nothing() {
-    let stage = Stage::new(1);
-    stage.write_numbers(1);
-    let mut session = on_a_terminal(&stage, "apply numbers.csv");
+    let env = TestEnv::new(1);
+    env.write_numbers(1);
+    let mut session = on_a_terminal(&env, "apply numbers.csv");
     session.exp_string("Send all 1?").unwrap();
     session.send_control('c').unwrap();
     session.exp_eof().unwrap();
     assert_eq!(code(&session), 130);
-    assert!(stage.fake.received().is_empty());
+    assert!(env.fake.received().is_empty());
 }

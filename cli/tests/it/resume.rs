@@ -2,26 +2,23 @@
 
 use std::fs;
 
-use crate::stage::Stage;
+use crate::env::TestEnv;
 
 /// Three numbers: one applied, one under way, one not begun.
-fn interrupted() -> Stage {
-    let stage = Stage::new(3);
-    stage.write_numbers(3);
-    assert_eq!(
-        stage.run("apply numbers.csv --yes --at-once 1").code,
-        Some(0)
-    );
-    let journal = stage.read("numbers.csv.journal.jsonl");
+fn interrupted() -> TestEnv {
+    let env = TestEnv::new(3);
+    env.write_numbers(3);
+    assert_eq!(env.run("apply numbers.csv --yes --at-once 1").code, Some(0));
+    let journal = env.read("numbers.csv.journal.jsonl");
     let lines: Vec<_> = journal.split_inclusive('\n').collect();
-    stage.write("numbers.csv.journal.jsonl", lines[..4].concat());
-    stage
+    env.write("numbers.csv.journal.jsonl", lines[..4].concat());
+    env
 }
 
 #[test]
 fn what_is_applied_is_not_sent_again_and_what_was_under_way_is_named() {
-    let stage = interrupted();
-    let done = stage.run("resume numbers.csv.journal.jsonl --yes");
+    let env = interrupted();
+    let done = env.run("resume numbers.csv.journal.jsonl --yes");
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert!(
         done.err.starts_with(
@@ -33,33 +30,33 @@ fn what_is_applied_is_not_sent_again_and_what_was_under_way_is_named() {
         "{}",
         done.err
     );
-    let sent = stage.fake.received();
+    let sent = env.fake.received();
     let sent: Vec<_> = sent
         .iter()
         .map(|received| received.number.as_str())
         .collect();
     assert_eq!(sent[3..], ["+14155000001", "+14155000002"]);
-    let again = stage.run("resume numbers.csv.journal.jsonl");
+    let again = env.run("resume numbers.csv.journal.jsonl");
     assert_eq!(
         again.code,
         Some(0),
         "there is nothing to ask: {}",
         again.err
     );
-    assert_eq!(stage.fake.received().len(), 5);
+    assert_eq!(env.fake.received().len(), 5);
 }
 
 #[test]
 fn it_asks_too() {
-    let stage = interrupted();
-    assert_eq!(stage.run("resume numbers.csv.journal.jsonl").code, Some(2));
-    assert_eq!(stage.fake.received().len(), 3);
+    let env = interrupted();
+    assert_eq!(env.run("resume numbers.csv.journal.jsonl").code, Some(2));
+    assert_eq!(env.fake.received().len(), 3);
 }
 
 #[test]
 fn apply_does_not_resume_by_itself() {
-    let stage = interrupted();
-    let done = stage.run("apply numbers.csv --yes");
+    let env = interrupted();
+    let done = env.run("apply numbers.csv --yes");
     assert_eq!(done.code, Some(2));
     assert!(
         done.err.contains(
@@ -68,64 +65,64 @@ fn apply_does_not_resume_by_itself() {
         "{}",
         done.err
     );
-    assert_eq!(stage.fake.received().len(), 3);
+    assert_eq!(env.fake.received().len(), 3);
 }
 
 #[test]
 fn a_file_that_has_changed_is_refused() {
-    let stage = interrupted();
-    let text = stage.read("numbers.csv").replace("Line 2", "Line 3");
-    stage.write("numbers.csv", text);
-    let done = stage.run("resume numbers.csv.journal.jsonl --yes");
+    let env = interrupted();
+    let text = env.read("numbers.csv").replace("Line 2", "Line 3");
+    env.write("numbers.csv", text);
+    let done = env.run("resume numbers.csv.journal.jsonl --yes");
     assert_eq!(done.code, Some(2));
     assert_eq!(
         done.err,
         "error: numbers.csv is not what it was when numbers.csv.journal.jsonl was begun; restore \
          it, or `apply` it as a new job with another --journal\n"
     );
-    assert_eq!(stage.fake.received().len(), 3);
+    assert_eq!(env.fake.received().len(), 3);
 }
 
 #[test]
 fn a_last_line_that_is_cut_off_counts_as_not_written() {
-    let stage = interrupted();
-    let journal = stage.read("numbers.csv.journal.jsonl");
+    let env = interrupted();
+    let journal = env.read("numbers.csv.journal.jsonl");
     for cut in 1..30 {
-        stage.write("numbers.csv.journal.jsonl", &journal[..journal.len() - cut]);
-        let before = stage.fake.received().len();
-        let done = stage.run("resume numbers.csv.journal.jsonl --yes");
+        env.write("numbers.csv.journal.jsonl", &journal[..journal.len() - cut]);
+        let before = env.fake.received().len();
+        let done = env.run("resume numbers.csv.journal.jsonl --yes");
         assert_eq!(done.code, Some(0), "{}", done.err);
         assert!(done.err.starts_with(
             "warning: the last line of numbers.csv.journal.jsonl is cut off, and counts as not \
              written\nOf 3 numbers, 1 applied, 0 failed, 0 under way, 2 not begun.\n"
         ));
-        assert_eq!(stage.fake.received().len(), before + 2);
-        assert_eq!(stage.applied().len(), 3);
+        assert_eq!(env.fake.received().len(), before + 2);
+        assert_eq!(env.applied().len(), 3);
     }
 }
 
 #[test]
 fn a_line_that_is_none_is_named() {
-    let stage = interrupted();
-    let journal = stage
+    let env = interrupted();
+    let journal = env
         .read("numbers.csv.journal.jsonl")
         .replacen("{\"begun\"", "{\"be", 1);
-    stage.write("numbers.csv.journal.jsonl", &journal);
-    let done = stage.run("resume numbers.csv.journal.jsonl --yes");
+    env.write("numbers.csv.journal.jsonl", &journal);
+    let done = env.run("resume numbers.csv.journal.jsonl --yes");
     assert_eq!(done.code, Some(2));
     assert_eq!(
         done.err,
         "error: numbers.csv.journal.jsonl:2:1: this is not a line of a journal; restore the file, \
          or `apply` FILE as a new job with another --journal\n"
     );
-    assert_eq!(stage.read("numbers.csv.journal.jsonl"), journal);
+    assert_eq!(env.read("numbers.csv.journal.jsonl"), journal);
 }
 
 #[test]
 fn a_journal_without_its_first_line_is_of_a_job_that_sent_nothing() {
-    let stage = interrupted();
-    stage.write("numbers.csv.journal.jsonl", "{\"job\":{\"ver");
-    let done = stage.run("resume numbers.csv.journal.jsonl --yes");
+    let env = interrupted();
+    env.write("numbers.csv.journal.jsonl", "{\"job\":{\"ver");
+    let done = env.run("resume numbers.csv.journal.jsonl --yes");
     assert_eq!(done.code, Some(2));
     assert_eq!(
         done.err,
@@ -136,10 +133,10 @@ fn a_journal_without_its_first_line_is_of_a_job_that_sent_nothing() {
 
 #[test]
 fn two_do_not_work_on_one_journal() {
-    let stage = interrupted();
-    let journal = fs::File::open(stage.path("numbers.csv.journal.jsonl")).unwrap();
+    let env = interrupted();
+    let journal = fs::File::open(env.path("numbers.csv.journal.jsonl")).unwrap();
     journal.try_lock().unwrap();
-    let done = stage.run("resume numbers.csv.journal.jsonl --yes");
+    let done = env.run("resume numbers.csv.journal.jsonl --yes");
     assert_eq!(done.code, Some(2));
     assert_eq!(
         done.err,
@@ -149,10 +146,10 @@ fn two_do_not_work_on_one_journal() {
 
 #[test]
 fn it_goes_nowhere_else() {
-    let stage = interrupted();
-    let other = Stage::new(3);
+    let env = interrupted();
+    let other = TestEnv::new(3);
     let url = other.fake.url();
-    let done = stage.run(&format!(
+    let done = env.run(&format!(
         "resume numbers.csv.journal.jsonl --yes --base-url {url}"
     ));
     assert_eq!(done.code, Some(2));
@@ -166,23 +163,21 @@ fn it_goes_nowhere_else() {
 
 #[test]
 fn the_common_change_is_remembered() {
-    let stage = Stage::new(3);
-    stage.write("numbers.csv", "+14155000000\n+14155000001\n");
+    let env = TestEnv::new(3);
+    env.write("numbers.csv", "+14155000000\n+14155000001\n");
     assert_eq!(
-        stage
-            .run("apply numbers.csv --yes --at-once 1 --to friendlyName=Same")
+        env.run("apply numbers.csv --yes --at-once 1 --to friendlyName=Same")
             .code,
         Some(0)
     );
-    let journal = stage.read("numbers.csv.journal.jsonl");
+    let journal = env.read("numbers.csv.journal.jsonl");
     let first = journal.split_inclusive('\n').next().unwrap();
-    stage.write("numbers.csv.journal.jsonl", first);
-    stage
-        .fake
-        .insert(&crate::stage::number(1), sigmamind::PhoneNumber::default());
+    env.write("numbers.csv.journal.jsonl", first);
+    env.fake
+        .insert(&crate::env::number(1), sigmamind::PhoneNumber::default());
     assert_eq!(
-        stage.run("resume numbers.csv.journal.jsonl --yes").code,
+        env.run("resume numbers.csv.journal.jsonl --yes").code,
         Some(0)
     );
-    assert_eq!(stage.name(1), Some("Same".into()));
+    assert_eq!(env.name(1), Some("Same".into()));
 }

@@ -1,30 +1,30 @@
 //! `rollback`: what can be set back, and what not.
 
-use crate::stage::Stage;
+use crate::env::TestEnv;
 
-fn applied() -> Stage {
-    let stage = Stage::new(4);
-    stage.write(
+fn applied() -> TestEnv {
+    let env = TestEnv::new(4);
+    env.write(
         "numbers.csv",
         "phoneNumber,friendlyName,inboundAgentId\n\
          +14155000000,New,new\n+14155000001,New,new\n+14155000002,New,\n+14155000009,New,\n",
     );
-    assert_eq!(stage.run("apply numbers.csv --yes").code, Some(1));
-    stage
+    assert_eq!(env.run("apply numbers.csv --yes").code, Some(1));
+    env
 }
 
 #[test]
 fn an_export_sets_back_what_it_knows() {
-    let stage = applied();
-    stage.write(
+    let env = applied();
+    env.write(
         "export.csv",
         "phoneNumber,provider,friendlyName,inboundAgentId\n\
          +14155000000,twilio,Old,old\n+14155000001,twilio,Old,\n",
     );
-    let done = stage.run("rollback numbers.csv.journal.jsonl --before export.csv -o back.csv");
+    let done = env.run("rollback numbers.csv.journal.jsonl --before export.csv -o back.csv");
     assert_eq!(done.code, Some(1), "{}", done.err);
     assert_eq!(
-        stage.read("back.csv"),
+        env.read("back.csv"),
         "phoneNumber,friendlyName,inboundAgentId\n+14155000000,Old,old\n+14155000001,Old,\n"
     );
     assert_eq!(
@@ -40,27 +40,25 @@ friendlyName              1
 inboundAgentId            1
 "
     );
-    assert_eq!(stage.run("apply back.csv --yes").code, Some(0));
-    assert_eq!(stage.name(0), Some("Old".into()));
+    assert_eq!(env.run("apply back.csv --yes").code, Some(0));
+    assert_eq!(env.name(0), Some("Old".into()));
 }
 
 #[test]
 fn an_earlier_journal_sets_back_what_was_reported_then() {
-    let stage = Stage::new(2);
-    stage.write_numbers(2);
-    assert_eq!(stage.run("apply numbers.csv --yes").code, Some(0));
-    stage.write("second.csv", "+14155000000\n+14155000001\n");
+    let env = TestEnv::new(2);
+    env.write_numbers(2);
+    assert_eq!(env.run("apply numbers.csv --yes").code, Some(0));
+    env.write("second.csv", "+14155000000\n+14155000001\n");
     assert_eq!(
-        stage
-            .run("apply second.csv --yes --to friendlyName=New")
-            .code,
+        env.run("apply second.csv --yes --to friendlyName=New").code,
         Some(0)
     );
-    let done = stage
-        .run("rollback second.csv.journal.jsonl --before numbers.csv.journal.jsonl -o back.csv");
+    let done =
+        env.run("rollback second.csv.journal.jsonl --before numbers.csv.journal.jsonl -o back.csv");
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert_eq!(
-        stage.read("back.csv"),
+        env.read("back.csv"),
         "phoneNumber,friendlyName\n+14155000000,Line 0\n+14155000001,Line 1\n"
     );
     assert_eq!(done.err, "`sigmamind apply back.csv` sets them back.\n");
@@ -68,10 +66,10 @@ fn an_earlier_journal_sets_back_what_was_reported_then() {
 
 #[test]
 fn a_journal_without_anything_applied_is_refused() {
-    let stage = Stage::new(0);
-    stage.write_numbers(1);
-    assert_eq!(stage.run("apply numbers.csv --yes").code, Some(1));
-    let done = stage.run("rollback numbers.csv.journal.jsonl --before numbers.csv -o back.csv");
+    let env = TestEnv::new(0);
+    env.write_numbers(1);
+    assert_eq!(env.run("apply numbers.csv --yes").code, Some(1));
+    let done = env.run("rollback numbers.csv.journal.jsonl --before numbers.csv -o back.csv");
     assert_eq!(done.code, Some(2));
-    assert!(!stage.path("back.csv").exists());
+    assert!(!env.path("back.csv").exists());
 }

@@ -4,20 +4,20 @@ use std::fs;
 
 use sigmamind::{PhoneNumber, mock::MockSigmaMind};
 
-use crate::stage::{Done, Stage, done};
+use crate::env::{Done, TestEnv, done};
 
 const SECRET: &str = "s3cret-of-the-trunk";
 
 /// The password that the fake received last.
-fn received(stage: &Stage) -> Option<String> {
-    let received = stage.fake.received();
+fn received(env: &TestEnv) -> Option<String> {
+    let received = env.fake.received();
     let password = received.last()?.update.trunk_password.as_ref()?;
     Some(password.expose().to_owned())
 }
 
 /// Whether the secret is on the screen, or in a file that is not `but`.
-fn shows(stage: &Stage, done: &Done, but: &str) -> bool {
-    let files = fs::read_dir(stage.path("")).unwrap();
+fn shows(env: &TestEnv, done: &Done, but: &str) -> bool {
+    let files = fs::read_dir(env.path("")).unwrap();
     let files = files.map(|file| file.unwrap().path());
     let mut texts: Vec<_> = files
         .filter(|path| !path.ends_with(but))
@@ -29,79 +29,79 @@ fn shows(stage: &Stage, done: &Done, but: &str) -> bool {
 
 #[test]
 fn it_is_no_argument() {
-    let stage = Stage::new(1);
+    let env = TestEnv::new(1);
     let refusal = "error: `trunkPassword` is a secret and never an argument, where others can read \
                    it; use --trunk-password-file or set SIGMAMIND_TRUNK_PASSWORD\n";
-    stage.write("numbers.csv", "+14155000000\n");
+    env.write("numbers.csv", "+14155000000\n");
     for arguments in [
         "set +14155000000 --trunk-password s3cret-of-the-trunk",
         "set +14155000000 --trunk-password=s3cret-of-the-trunk",
         "apply numbers.csv --yes --to trunkPassword=s3cret-of-the-trunk",
         "apply numbers.csv --yes --to trunk-password=s3cret-of-the-trunk",
     ] {
-        let done = stage.run(arguments);
+        let done = env.run(arguments);
         assert_eq!((done.code, &*done.err), (Some(2), refusal));
     }
-    let key = stage.run("set +14155000000 --friendly-name x --api-key key-of-mine");
+    let key = env.run("set +14155000000 --friendly-name x --api-key key-of-mine");
     assert_eq!(key.code, Some(2));
     assert!(!key.err.contains("key-of-mine"));
-    assert!(stage.fake.received().is_empty());
+    assert!(env.fake.received().is_empty());
 }
 
 #[test]
 fn it_comes_from_a_file_or_the_environment() {
-    let stage = Stage::new(1);
-    stage.write("secret", format!("{SECRET}\n"));
-    let file = stage.run("set +14155000000 --trunk-password-file secret");
+    let env = TestEnv::new(1);
+    env.write("secret", format!("{SECRET}\n"));
+    let file = env.run("set +14155000000 --trunk-password-file secret");
     assert_eq!(file.code, Some(0), "{}", file.err);
-    assert_eq!(received(&stage).as_deref(), Some(SECRET));
-    let mut command = stage.command("set +14155000000");
+    assert_eq!(received(&env).as_deref(), Some(SECRET));
+    let mut command = env.command("set +14155000000");
     let environment = done(command.env("SIGMAMIND_TRUNK_PASSWORD", "another"));
     assert_eq!(environment.code, Some(0), "{}", environment.err);
-    assert_eq!(received(&stage).as_deref(), Some("another"));
+    assert_eq!(received(&env).as_deref(), Some("another"));
 }
 
 #[test]
 fn a_common_secret_is_not_kept_and_has_to_be_given_again() {
-    let stage = Stage::new(1);
-    stage.write("secret", SECRET);
-    stage.write("numbers.csv", "+14155000000\n+14155000001\n");
-    let applied = stage.run("apply numbers.csv --yes --trunk-password-file secret");
+    let env = TestEnv::new(1);
+    env.write("secret", SECRET);
+    env.write("numbers.csv", "+14155000000\n+14155000001\n");
+    let applied = env.run("apply numbers.csv --yes --trunk-password-file secret");
     assert_eq!(applied.code, Some(1), "{}", applied.err);
-    assert_eq!(received(&stage).as_deref(), Some(SECRET));
-    assert!(!shows(&stage, &applied, "secret"));
+    assert_eq!(received(&env).as_deref(), Some(SECRET));
+    assert!(!shows(&env, &applied, "secret"));
 
-    let resumed = stage.run("resume numbers.csv.journal.jsonl --yes");
+    let resumed = env.run("resume numbers.csv.journal.jsonl --yes");
     assert_eq!(resumed.code, Some(2));
     assert_eq!(
         resumed.err,
         "error: the job sets these secrets on every number: trunkPassword; give the same again, as \
          with `apply`\n"
     );
-    let given = stage.run("resume numbers.csv.journal.jsonl --yes --trunk-password-file secret");
+    let given = env.run("resume numbers.csv.journal.jsonl --yes --trunk-password-file secret");
     assert_eq!(given.code, Some(1), "{}", given.err);
 }
 
 #[test]
 fn a_column_of_secrets_is_warned_of_and_left_out_of_what_is_written() {
-    let stage = Stage::new(1);
+    let env = TestEnv::new(1);
     let text = format!(
         "phoneNumber,trunkPassword\n+14155000000,{SECRET}\n+14155000001,{SECRET}\n+14155000002,\"\n\"\n"
     );
-    stage.write("numbers.csv", text);
-    let applied = stage.run("apply numbers.csv --yes");
+    env.write("numbers.csv", text);
+    let applied = env.run("apply numbers.csv --yes");
     assert_eq!(applied.code, Some(1), "{}", applied.err);
-    assert!(!shows(&stage, &applied, "numbers.csv"));
+    assert!(!shows(&env, &applied, "numbers.csv"));
     if cfg!(unix) {
         assert!(applied.err.starts_with(
             "warning: numbers.csv has `trunkPassword` in it, and others can read it; chmod 600 it\n"
         ));
     }
     assert_eq!(
-        stage.read("numbers.csv.failed.csv"),
+        env.read("numbers.csv.failed.csv"),
         "phoneNumber,trunkPassword\n+14155000001,[redacted]\n+14155000002,[redacted]\n"
     );
-    let again = stage.run("apply numbers.csv.failed.csv --yes");
+    let again = env.run("apply numbers.csv.failed.csv --yes");
     assert_eq!(again.code, Some(2));
     assert!(
         again
@@ -112,42 +112,38 @@ fn a_column_of_secrets_is_warned_of_and_left_out_of_what_is_written() {
 
 #[test]
 fn json_lines_lose_theirs_too() {
-    let stage = Stage::new(0);
+    let env = TestEnv::new(0);
     let text = format!(
         r#"{{"phoneNumber": "+14155000000", "friendlyName": "x", "trunkPassword": "{SECRET}"}}"#
     );
-    stage.write("numbers.jsonl", text);
-    let applied = stage.run("apply numbers.jsonl --yes");
+    env.write("numbers.jsonl", text);
+    let applied = env.run("apply numbers.jsonl --yes");
     assert_eq!(applied.code, Some(1), "{}", applied.err);
-    assert!(!shows(&stage, &applied, "numbers.jsonl"));
+    assert!(!shows(&env, &applied, "numbers.jsonl"));
     assert_eq!(
-        stage.read("numbers.jsonl.failed.jsonl"),
+        env.read("numbers.jsonl.failed.jsonl"),
         "{\"phoneNumber\":\"+14155000000\",\"friendlyName\":\"x\",\"trunkPassword\":\"[redacted]\"}\n"
     );
 }
 
 #[test]
 fn a_server_that_repeats_it_is_not_believed() {
-    let stage = Stage::new(0);
+    let env = TestEnv::new(0);
     let mock = MockSigmaMind::start();
     let phone = PhoneNumber::default()
         .friendly_name(format!("line with {SECRET}"))
         .inbound_agent_id("agent");
     mock.update_phone_number(|_, then| drop(then.ok(&phone)));
-    stage.write("secret", SECRET);
-    stage.write("numbers.csv", "+14155000000\n");
+    env.write("secret", SECRET);
+    env.write("numbers.csv", "+14155000000\n");
     let url = mock.url();
     let arguments =
         format!("apply numbers.csv --yes --trunk-password-file secret --base-url {url}");
-    let done = done(
-        stage
-            .command(&arguments)
-            .env("SIGMAMIND_API_KEY", mock.key()),
-    );
+    let done = done(env.command(&arguments).env("SIGMAMIND_API_KEY", mock.key()));
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert!(!shows(&stage, &done, "secret"));
+    assert!(!shows(&env, &done, "secret"));
     assert_eq!(
-        stage.journal()[2]["ended"]["reported"],
+        env.journal()[2]["ended"]["reported"],
         serde_json::json!({ "friendlyName": "[redacted]", "inboundAgentId": "agent" })
     );
 }

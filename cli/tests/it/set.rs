@@ -1,31 +1,31 @@
 //! `set`, and where the key comes from.
 
-use crate::stage::{Stage, done};
+use crate::env::{TestEnv, done};
 
 #[test]
 fn what_the_server_reports_is_printed_in_each_form() {
-    let stage = Stage::new(1);
+    let env = TestEnv::new(1);
     let set = "set +14155000000 --friendly-name Support";
 
-    let table = stage.run(set);
+    let table = env.run(set);
     assert_eq!(
         table.out,
         "property      reported\nactive        true\nfriendlyName  Support\n"
     );
     assert_eq!((table.code, &*table.err), (Some(0), ""));
-    let json = stage.run(&format!("{set} --output json"));
+    let json = env.run(&format!("{set} --output json"));
     assert_eq!(
         json.out,
         "{\n  \"active\": true,\n  \"friendlyName\": \"Support\"\n}\n"
     );
-    let csv = stage.run(&format!("{set} --output csv"));
+    let csv = env.run(&format!("{set} --output csv"));
     assert_eq!(csv.out, "active,friendlyName\ntrue,Support\n");
 }
 
 #[test]
 fn a_failure_is_one_line_and_has_its_exit_code() {
-    let stage = Stage::new(0);
-    let done = stage.run("set +14155000000 --friendly-name Support");
+    let env = TestEnv::new(0);
+    let done = env.run("set +14155000000 --friendly-name Support");
     assert_eq!(done.code, Some(1));
     assert_eq!(
         done.err,
@@ -37,26 +37,26 @@ fn a_failure_is_one_line_and_has_its_exit_code() {
 
 #[test]
 fn nothing_to_set_and_a_number_that_is_none_are_refused() {
-    let stage = Stage::new(1);
-    let nothing = stage.run("set +14155000000");
+    let env = TestEnv::new(1);
+    let nothing = env.run("set +14155000000");
     assert_eq!(nothing.code, Some(2));
     assert_eq!(
         nothing.err,
         "error: there is nothing to set; see `sigmamind set --help` for the properties\n"
     );
-    let none = stage.run("set 4155552671 --friendly-name Support");
+    let none = env.run("set 4155552671 --friendly-name Support");
     assert_eq!(none.code, Some(2));
     assert!(
         none.err
             .contains("not an E.164 phone number: it does not start with `+`")
     );
-    assert!(stage.fake.received().is_empty());
+    assert!(env.fake.received().is_empty());
 }
 
 #[test]
 fn null_is_refused_where_the_document_allows_none() {
-    let stage = Stage::new(1);
-    let done = stage.run("set +14155000000 --null friendlyName");
+    let env = TestEnv::new(1);
+    let done = env.run("set +14155000000 --null friendlyName");
     assert_eq!(done.code, Some(2));
     assert_eq!(
         done.err,
@@ -66,9 +66,9 @@ fn null_is_refused_where_the_document_allows_none() {
 
 #[test]
 fn the_key_comes_from_the_environment_a_file_or_a_command() {
-    let stage = Stage::new(1);
-    let key = stage.fake.key();
-    stage.write("key", format!("{key}\r\n"));
+    let env = TestEnv::new(1);
+    let key = env.fake.key();
+    env.write("key", format!("{key}\r\n"));
     for (arguments, code) in [
         ("--api-key-file key", Some(0)),
         ("--api-key-file missing", Some(4)),
@@ -77,18 +77,18 @@ fn the_key_comes_from_the_environment_a_file_or_a_command() {
         ("", Some(4)),
     ] {
         let set = format!("set +14155000000 --friendly-name Support {arguments}");
-        let done = done(stage.command(&set).env_remove("SIGMAMIND_API_KEY"));
+        let done = done(env.command(&set).env_remove("SIGMAMIND_API_KEY"));
         assert_eq!(done.code, code, "{arguments}: {}", done.err);
     }
 }
 
 #[test]
 fn a_refused_key_and_a_missing_one_are_exit_code_4() {
-    let stage = Stage::new(1);
+    let env = TestEnv::new(1);
     let set = "set +14155000000 --friendly-name Support";
-    let refused = done(stage.command(set).env("SIGMAMIND_API_KEY", "another"));
+    let refused = done(env.command(set).env("SIGMAMIND_API_KEY", "another"));
     assert_eq!(refused.code, Some(4));
-    let missing = done(stage.command(set).env_remove("SIGMAMIND_API_KEY"));
+    let missing = done(env.command(set).env_remove("SIGMAMIND_API_KEY"));
     assert_eq!(missing.code, Some(4));
     assert_eq!(
         missing.err,
@@ -99,8 +99,8 @@ fn a_refused_key_and_a_missing_one_are_exit_code_4() {
 
 #[test]
 fn who_closes_standard_output_gets_no_panic() {
-    let stage = Stage::new(0);
-    let mut command = stage.command("template");
+    let env = TestEnv::new(0);
+    let mut command = env.command("template");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let output = command.stdout(writer).output().unwrap();

@@ -6,11 +6,11 @@ use schemars::schema_for;
 use serde_json::Value;
 use sigmamind::PhoneNumberUpdate;
 
-use crate::stage::Stage;
+use crate::env::TestEnv;
 
 #[test]
 fn the_schema_is_the_librarys() {
-    let done = Stage::new(0).run("schema");
+    let done = TestEnv::new(0).run("schema");
     let printed: Value = serde_json::from_str(&done.out).unwrap();
     assert_eq!(printed, *schema_for!(PhoneNumberUpdate).as_value());
 }
@@ -18,7 +18,7 @@ fn the_schema_is_the_librarys() {
 #[test]
 fn completions_know_the_properties() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let done = Stage::new(0).run(&format!("completions {shell}"));
+        let done = TestEnv::new(0).run(&format!("completions {shell}"));
         assert_eq!(done.code, Some(0), "{}", done.err);
         assert!(done.out.contains("friendly-name"), "{shell}");
     }
@@ -26,18 +26,18 @@ fn completions_know_the_properties() {
 
 #[test]
 fn the_manual_has_a_page_for_each_command() {
-    let stage = Stage::new(0);
-    let one = stage.run("man");
+    let env = TestEnv::new(0);
+    let one = env.run("man");
     assert!(one.out.contains(".TH sigmamind 1"), "{}", one.out);
-    fs::create_dir(stage.path("man")).unwrap();
-    assert_eq!(stage.run("man man").code, Some(0));
+    fs::create_dir(env.path("man")).unwrap();
+    assert_eq!(env.run("man man").code, Some(0));
     for page in [
         "sigmamind.1",
         "sigmamind-set.1",
         "sigmamind-apply.1",
         "sigmamind-resume.1",
     ] {
-        assert!(stage.path("man").join(page).exists(), "{page}");
+        assert!(env.path("man").join(page).exists(), "{page}");
     }
-    assert!(stage.read("man/sigmamind-set.1").contains("friendly"));
+    assert!(env.read("man/sigmamind-set.1").contains("friendly"));
 }

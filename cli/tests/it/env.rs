@@ -11,7 +11,7 @@ use serde_json::Value;
 use sigmamind::{E164, PhoneNumber, mock::FakeSigmaMind};
 use tempfile::TempDir;
 
-pub struct Stage {
+pub struct TestEnv {
     folder: TempDir,
     pub fake: FakeSigmaMind,
 }
@@ -24,7 +24,7 @@ pub struct Done {
     pub err: String,
 }
 
-impl Stage {
+impl TestEnv {
     /// With so many numbers that the fake knows.
     pub fn new(numbers: usize) -> Self {
         let fake = FakeSigmaMind::start();

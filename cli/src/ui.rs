@@ -14,7 +14,7 @@ use crate::{
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
-pub fn fail(text: &str) {
+pub fn error(text: &str) {
     anstream::eprintln!("{ERROR}error:{ERROR:#} {text}");
 }
 
@@ -22,7 +22,7 @@ pub fn warn(text: &str) {
     anstream::eprintln!("{WARNING}warning:{WARNING:#} {text}");
 }
 
-pub fn say(text: &str) {
+pub fn info(text: &str) {
     anstream::eprintln!("{text}");
 }
 

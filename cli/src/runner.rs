@@ -16,14 +16,14 @@ use crate::{
     change,
     failure::{Exit, Failure, Result},
     input::{Input, Row},
-    interrupt::{Engine, Interrupts},
-    journal::{self, Journal, Past, SYNC},
+    interrupt::{Interrupts, SignalRuntime},
+    journal::{self, History, Journal, SYNC},
     outcome,
     progress::Progress,
     report::Report,
     schema::Columns,
-    screen,
     slow::Slow,
+    ui,
 };
 
 /// How it is sent.
@@ -52,13 +52,13 @@ impl Options {
         if self.yes {
             Ok(true)
         } else {
-            screen::ask(question)
+            ui::ask(question)
         }
     }
 }
 
 /// Why sending has ended.
-pub enum Halt {
+pub enum StopReason {
     /// There is nothing more to send.
     End,
     /// 401 or 403.
@@ -71,26 +71,26 @@ pub enum Halt {
 }
 
 /// A job, with all that it takes.
-pub struct Work<'w> {
+pub struct Runner<'w> {
     columns: &'w Columns,
     input: &'w Input<'w>,
     client: Client,
     options: Options,
     journal: Journal,
-    past: RefCell<Past>,
+    history: RefCell<History>,
     failures: Cell<usize>,
     /// What could not be written into the journal.
     unwritten: RefCell<Vec<String>>,
 }
 
-impl<'w> Work<'w> {
+impl<'w> Runner<'w> {
     pub fn new(
         columns: &'w Columns,
         input: &'w Input<'w>,
         client: Client,
         options: Options,
         journal: Journal,
-        past: Past,
+        history: History,
     ) -> Self {
         Self {
             columns,
@@ -98,7 +98,7 @@ impl<'w> Work<'w> {
             client,
             options,
             journal,
-            past: RefCell::new(past),
+            history: RefCell::new(history),
             failures: Cell::default(),
             unwritten: RefCell::default(),
         }
@@ -107,46 +107,46 @@ impl<'w> Work<'w> {
     /// Sends what is left of the rows, and reports on all of them.
     pub fn run(
         &self,
-        engine: Engine,
+        signals: SignalRuntime,
         matches: &ArgMatches,
         rows: &[Row],
         rest: &[&Row],
     ) -> Result<Exit> {
-        let Engine {
+        let SignalRuntime {
             runtime,
             mut interrupts,
-        } = engine;
+        } = signals;
         let slow = Slow::listen();
         let (first, others) = rest.split_at(self.options.canary.unwrap_or(0).min(rest.len()));
-        let mut halt = runtime.block_on(self.send(first, &mut interrupts, &slow));
-        if !first.is_empty() && matches!(halt, Halt::End) && !others.is_empty() {
-            halt = self.after_canary(first, others.len());
+        let mut stop = runtime.block_on(self.send(first, &mut interrupts, &slow));
+        if !first.is_empty() && matches!(stop, StopReason::End) && !others.is_empty() {
+            stop = self.after_canary(first, others.len());
         }
-        if matches!(halt, Halt::End) {
-            halt = runtime.block_on(self.send(others, &mut interrupts, &slow));
+        if matches!(stop, StopReason::End) {
+            stop = runtime.block_on(self.send(others, &mut interrupts, &slow));
         }
-        self.report(matches, rows, &halt)
+        self.report(matches, rows, &stop)
     }
 
-    fn after_canary(&self, first: &[&Row], others: usize) -> Halt {
-        let past = self.past.borrow();
-        let report = Report::new(first.iter().copied(), &past);
-        screen::say(&report.canary());
+    fn after_canary(&self, first: &[&Row], others: usize) -> StopReason {
+        let history = self.history.borrow();
+        let report = Report::new(first.iter().copied(), &history);
+        ui::info(&report.canary());
         let agreed = if self.options.yes {
             Ok(report.is_all_applied())
         } else {
-            screen::ask(&format!("Send the other {others}?"))
+            ui::ask(&format!("Send the other {others}?"))
         };
         match agreed {
-            Ok(true) => Halt::End,
-            Ok(false) => Halt::Declined,
-            Err(_) => Halt::Interrupted,
+            Ok(true) => StopReason::End,
+            Ok(false) => StopReason::Declined,
+            Err(_) => StopReason::Interrupted,
         }
     }
 
-    async fn send(&self, rows: &[&Row], interrupts: &mut Interrupts, slow: &Slow) -> Halt {
+    async fn send(&self, rows: &[&Row], interrupts: &mut Interrupts, slow: &Slow) -> StopReason {
         if rows.is_empty() {
-            return Halt::End;
+            return StopReason::End;
         }
         let mut progress = Progress::new(rows.len(), slow.clone());
         let mut ticks = interval(SYNC);
@@ -158,15 +158,15 @@ impl<'w> Work<'w> {
             call.map_err(|error| broken.replace(Some(error))).ok()
         });
         let mut batch = Batch::new(calls).concurrency(self.options.at_once);
-        let mut halt = Halt::End;
+        let mut stop = StopReason::End;
         loop {
             tokio::select! {
                 biased;
                 () = interrupts.next() => {
-                    if matches!(halt, Halt::Interrupted) {
+                    if matches!(stop, StopReason::Interrupted) {
                         break;
                     }
-                    halt = Halt::Interrupted;
+                    stop = StopReason::Interrupted;
                     batch.stop();
                     progress.say(
                         "Interrupted: what is under way is finished; once more stops at once.",
@@ -189,10 +189,10 @@ impl<'w> Work<'w> {
                         broken.replace(Some(error));
                         batch.stop();
                     }
-                    if let (Halt::End, Err(error)) = (&halt, outcome)
+                    if let (StopReason::End, Err(error)) = (&stop, outcome)
                         && let Some(reason) = self.stops_at(&error)
                     {
-                        halt = reason;
+                        stop = reason;
                         batch.stop();
                     }
                 }
@@ -200,18 +200,18 @@ impl<'w> Work<'w> {
         }
         drop(batch);
         drop(progress);
-        broken.into_inner().map_or(halt, Halt::Journal)
+        broken.into_inner().map_or(stop, StopReason::Journal)
     }
 
     /// Why a failure ends it all, if it does.
-    fn stops_at(&self, error: &Error) -> Option<Halt> {
+    fn stops_at(&self, error: &Error) -> Option<StopReason> {
         let failures = self.failures.get() + 1;
         self.failures.set(failures);
         if error.is_auth() {
-            return Some(Halt::Key);
+            return Some(StopReason::Key);
         }
         let most = self.options.max_failures?;
-        (failures >= most).then_some(Halt::TooManyFailures)
+        (failures >= most).then_some(StopReason::TooManyFailures)
     }
 
     /// Records that a number is begun, and makes its call.
@@ -220,10 +220,10 @@ impl<'w> Work<'w> {
         let change = change.map_err(|failure| io::Error::other(failure.to_string()))?;
         let update = change::update(&change).map_err(io::Error::other)?;
         self.journal.begun(&row.number, &change)?;
-        let mut past = self.past.borrow_mut();
-        let fate = past.entry(row.number.clone()).or_default();
-        fate.under_way = true;
-        fate.sets = change.keys().cloned().collect();
+        let mut history = self.history.borrow_mut();
+        let record = history.entry(row.number.clone()).or_default();
+        record.under_way = true;
+        record.sets = change.keys().cloned().collect();
         Ok(self.client.update_phone_number(&row.number, &update))
     }
 
@@ -238,48 +238,50 @@ impl<'w> Work<'w> {
         let ended = outcome::ended(self.columns, &row.number, &change, outcome);
         let written = self.journal.ended(&ended);
         if written.is_err() {
-            let line = format!("{} {}", row.number, ended.outcome.words());
+            let line = format!("{} {}", row.number, ended.outcome.label());
             self.unwritten.borrow_mut().push(line);
         }
-        let mut past = self.past.borrow_mut();
-        let fate = past.entry(row.number.clone()).or_default();
-        fate.under_way = false;
-        fate.ended = Some(ended);
+        let mut history = self.history.borrow_mut();
+        let record = history.entry(row.number.clone()).or_default();
+        record.under_way = false;
+        record.ended = Some(ended);
         written
     }
 
     /// Writes the results, and says how it has ended.
-    pub fn report(&self, matches: &ArgMatches, rows: &[Row], halt: &Halt) -> Result<Exit> {
+    pub fn report(&self, matches: &ArgMatches, rows: &[Row], stop: &StopReason) -> Result<Exit> {
         let journal = self.journal.path.display();
         let synced = self.journal.sync();
-        let past = self.past.borrow();
-        let report = Report::new(rows.iter(), &past);
+        let history = self.history.borrow();
+        let report = Report::new(rows.iter(), &history);
         let stem = journal::stem(&self.journal.path);
         let written = report.write(self.input, &stem);
         report.print(matches, self.input, &stem);
         for line in self.unwritten.borrow().iter() {
-            screen::warn(&format!("the journal does not have it: {line}"));
+            ui::warn(&format!("the journal does not have it: {line}"));
         }
         let mut failed = false;
         if let Err(error) = synced {
-            screen::fail(&format!("{journal} may not be on the disk: {error}"));
+            ui::error(&format!("{journal} may not be on the disk: {error}"));
             failed = true;
         }
         if let Err(error) = written {
-            screen::fail(&format!(
+            ui::error(&format!(
                 "the results could not be written: {error}; make room, and `sigmamind resume \
                  {journal}` writes them"
             ));
             failed = true;
         }
-        let (exit, why) = match halt {
-            Halt::End if report.is_all_applied() && !failed => return Ok(Exit::Done),
-            Halt::End => return Ok(Exit::SomeFailed),
-            Halt::Key => (Exit::Key, "the server refuses the API key".to_owned()),
-            Halt::TooManyFailures => (Exit::Stopped, "too many have failed".into()),
-            Halt::Declined => (Exit::Stopped, "stopped after the first".into()),
-            Halt::Interrupted => (Exit::Interrupted, "interrupted".into()),
-            Halt::Journal(error) => (Exit::Stopped, format!("cannot write {journal}: {error}")),
+        let (exit, why) = match stop {
+            StopReason::End if report.is_all_applied() && !failed => return Ok(Exit::Done),
+            StopReason::End => return Ok(Exit::SomeFailed),
+            StopReason::Key => (Exit::Key, "the server refuses the API key".to_owned()),
+            StopReason::TooManyFailures => (Exit::Stopped, "too many have failed".into()),
+            StopReason::Declined => (Exit::Stopped, "stopped after the first".into()),
+            StopReason::Interrupted => (Exit::Interrupted, "interrupted".into()),
+            StopReason::Journal(error) => {
+                (Exit::Stopped, format!("cannot write {journal}: {error}"))
+            }
         };
         let goes_on = format!("{why}; `sigmamind resume {journal}` goes on");
         Err(Failure::new(exit, goes_on))
