@@ -1,15 +1,13 @@
 //! Generates the client from the `OpenAPI` document into `OUT_DIR`: files and cargo lines; the
-//! work is done in [`build`].
-
-#[path = "build/mod.rs"]
-mod build;
+//! work is done by the package `sigmamind-codegen`, around progenitor.
 
 use std::{
     env, fs, panic,
     path::{Path, PathBuf},
 };
 
-use build::{Failure, Generated, Result, Sources};
+use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceStyle};
+use sigmamind_codegen::{self as codegen, Facts, Failure, Generated, Result, Sources};
 
 /// Names another document to generate from.
 const VARIABLE: &str = "SIGMAMIND_OPENAPI";
@@ -18,11 +16,31 @@ const WARNINGS: usize = 5;
 /// The sources that name what the document must have.
 const SOURCES: [&str; 2] = ["src/client.rs", "src/lib.rs"];
 
+/// The client of the document in this file, with this text.
+fn generate(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
+    let value = codegen::parse(text)?;
+    let document = codegen::read(&value, sources)?;
+    let facts = Facts::new(&document);
+    let lowered = codegen::lower(&facts, sources)?;
+    let mut generator = Generator::new(
+        GenerationSettings::new()
+            .with_interface(InterfaceStyle::Positional)
+            .with_hooks(HooksMode::Expected)
+            .with_crate("sigmamind", CrateVers::Any, None)
+            .with_crate("std", CrateVers::Any, None)
+            .with_map_type("::std::collections::BTreeMap")
+            .with_inner_type("crate::request::Describe".parse().expect("it is a path")),
+    );
+    let tokens = generator.generate_tokens(&lowered);
+    let tokens = tokens.map_err(Failure::unsupported)?;
+    codegen::emit(&facts, tokens, generator.get_type_space(), file, text)
+}
+
 fn main() {
     // What panics is told in one line, as the rest.
     panic::set_hook(Box::new(|_| {}));
     println!("cargo::rerun-if-env-changed={VARIABLE}");
-    for source in ["build.rs", "build"].iter().chain(&SOURCES) {
+    for source in ["build.rs"].iter().chain(&SOURCES) {
         println!("cargo::rerun-if-changed={source}");
     }
     let file = env::var_os(VARIABLE).filter(|file| !file.is_empty());
@@ -31,7 +49,7 @@ fn main() {
     if !name.contains(char::is_control) {
         println!("cargo::rerun-if-changed={name}");
     }
-    match generate(&file, &name) {
+    match write(&file, &name) {
         Ok(left_out) => {
             for (_, failure) in left_out.iter().take(WARNINGS) {
                 println!("cargo::warning=left out: {}", failure.line(&name));
@@ -45,7 +63,7 @@ fn main() {
     }
 }
 
-fn generate(file: &Path, name: &str) -> Result<Vec<(String, Failure)>> {
+fn write(file: &Path, name: &str) -> Result<Vec<(String, Failure)>> {
     const READ: &str = "read the document";
     if name.contains(char::is_control) {
         let reason = "its name has a control character".to_owned();
@@ -61,7 +79,8 @@ fn generate(file: &Path, name: &str) -> Result<Vec<(String, Failure)>> {
     let [client, lib] = SOURCES.map(|source| read(Path::new(source)));
     let (client, lib) = (&client?, &lib?);
     let base = file.file_name().unwrap_or_default().to_string_lossy();
-    let Generated { code, left_out } = build::generate(&base, &text, &Sources { client, lib })?;
+    let Generated { code, left_out } =
+        codegen::guarded(|| generate(&base, &text, &Sources { client, lib }))?;
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("client.rs");
     fs::write(&out, code).map_err(|e| {
         let remedy = "Check that the target folder has room and is writable.";

@@ -3,15 +3,12 @@
 mod answers;
 mod batch;
 mod blocking;
-#[path = "../../build/mod.rs"]
-mod build;
 
 mod bodies;
 mod calls;
 mod capture;
 mod child;
 mod documented;
-mod documents;
 mod errors;
 mod faults;
 mod features;

@@ -40,7 +40,8 @@ impl Program {
         let mut left: Vec<_> = [
             "Cargo.toml",
             "README.md",
-            "build",
+            "codegen/Cargo.toml",
+            "codegen/src",
             "build.rs",
             "openapi.yaml",
             "src",
@@ -58,7 +59,10 @@ impl Program {
                 text += methods;
             }
             if path.ends_with("Cargo.toml") {
-                text = text.replace("members = [\"benches\", \"cli\"]", "");
+                text = text.replace(
+                    "members = [\"benches\", \"cli\", \"codegen\"]",
+                    "members = [\"codegen\"]",
+                );
             }
             write(&copy.join(path.strip_prefix(CRATE).unwrap()), &text);
         }

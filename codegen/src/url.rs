@@ -2,7 +2,7 @@
 
 use syn::{ImplItem, Item, Pat, Stmt, parse_quote};
 
-use super::failure::{Failure, Result};
+use crate::failure::{Failure, Result};
 
 /// `let url = format!("{}/v1/{}", self.baseurl, …)` → `let url = self.inner.url(format!(…))`.
 ///

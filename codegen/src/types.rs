@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 
 use proc_macro2::TokenStream;
-use progenitor::Generator;
 use quote::{format_ident, quote};
 use serde_json::Value;
 use syn::{Attribute, Field, Fields, Ident, Item, ItemStruct, parse_quote};
 use typify::{Type, TypeDetails, TypeSpace};
 
-use super::{
+use crate::{
     facts::{Facts, Way, referred},
     failure::{Failure, Result},
     json_schema, names,
@@ -29,7 +28,7 @@ struct Member<'d> {
 }
 
 /// Changes the structs, and returns what is to be written beside them.
-pub fn complete(items: &mut [Item], generator: &Generator, facts: &Facts) -> Result<TokenStream> {
+pub fn complete(items: &mut [Item], space: &TypeSpace, facts: &Facts) -> Result<TokenStream> {
     let of_module = items.iter_mut().filter_map(|item| match item {
         Item::Mod(module) if module.ident == "types" => module.content.as_mut(),
         _ => None,
@@ -40,7 +39,6 @@ pub fn complete(items: &mut [Item], generator: &Generator, facts: &Facts) -> Res
         _ => None,
     });
     let mut structs: BTreeMap<_, _> = structs.collect();
-    let space = generator.get_type_space();
     let account: BTreeMap<_, _> = space.iter_types().map(|ty| (ty.name(), ty)).collect();
     let [mut written, mut enums, mut models] = [(); 3].map(|()| TokenStream::new());
     for (name, schema) in &facts.document.types {

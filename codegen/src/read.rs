@@ -8,7 +8,7 @@ use std::{
 use regex_lite::Regex;
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     check::{check, escape, follow},
     failure::{
         ALL_NULL, ENDLESS, Failure, NO_ARGUMENT, NO_HEADER, NO_JSON, NO_KEY, NO_METHOD, NO_SCHEMA,
@@ -23,13 +23,13 @@ use super::{
 /// The document, as far as it matters.
 pub struct Document<'d> {
     /// The address that the paths are appended to.
-    pub server: String,
+    pub(crate) server: String,
     /// The header that carries the key, in lower case.
-    pub key_header: String,
-    pub operations: Vec<Operation<'d>>,
+    pub(crate) key_header: String,
+    pub(crate) operations: Vec<Operation<'d>>,
     /// Those that are not understood, and that the wrapper has no methods for.
-    pub left_out: Vec<(String, Failure)>,
-    pub types: Types,
+    pub(crate) left_out: Vec<(String, Failure)>,
+    pub(crate) types: Types,
 }
 
 #[derive(Default)]

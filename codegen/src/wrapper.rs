@@ -6,7 +6,9 @@ use regex_lite::Regex;
 
 /// The sources that name what the document must have.
 pub struct Sources<'s> {
+    /// `src/client.rs`.
     pub client: &'s str,
+    /// `src/lib.rs`.
     pub lib: &'s str,
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     facts::{E164, Facts, Way, is_secret},
     schema::entries,
 };

@@ -7,7 +7,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use serde_json::Value;
 
-use super::{
+use crate::{
     failure::{ANOTHER, MISPLACED, NO_OPERATION, REPEATS, Result, SECRET, ensure, need, refuse},
     json_schema, names,
     read::{Document, Operation},
@@ -25,14 +25,15 @@ pub enum Way {
     Both,
 }
 
+/// What matters of a document.
 pub struct Facts<'d> {
-    pub document: &'d Document<'d>,
+    pub(crate) document: &'d Document<'d>,
     sent: BTreeSet<&'d str>,
     received: BTreeSet<&'d str>,
     /// The types in which, or below which, something has a limit.
     limited: BTreeSet<&'d str>,
     /// The types that lead to themselves, or to one that does.
-    pub circular: BTreeSet<&'d str>,
+    pub(crate) circular: BTreeSet<&'d str>,
 }
 
 /// What leads on from each type.
@@ -68,6 +69,8 @@ fn repeats_nothing(schema: &Value, at: &str) -> Result<()> {
 }
 
 impl<'d> Facts<'d> {
+    /// Finds out which way each schema travels.
+    #[must_use]
     pub fn new(document: &'d Document<'d>) -> Self {
         let (mut below, mut above) = (Graph::new(), Graph::new());
         for (name, schema) in &document.types {
@@ -98,7 +101,7 @@ impl<'d> Facts<'d> {
         facts
     }
 
-    pub fn way(&self, name: &str) -> Way {
+    pub(crate) fn way(&self, name: &str) -> Way {
         match (self.sent.contains(name), self.received.contains(name)) {
             (true, true) => Way::Both,
             (true, false) => Way::Request,
@@ -107,23 +110,27 @@ impl<'d> Facts<'d> {
     }
 
     /// What a reference leads to; anything else is itself.
-    pub fn target<'s>(&'s self, schema: &'s Value) -> &'s Value {
+    pub(crate) fn target<'s>(&'s self, schema: &'s Value) -> &'s Value {
         target(&self.document.types, schema)
     }
 
     /// Whether something is said of a schema, or of what it refers to.
-    pub fn says(&self, schema: &Value, keyword: &str) -> bool {
+    pub(crate) fn says(&self, schema: &Value, keyword: &str) -> bool {
         schema[keyword] == true || self.target(schema)[keyword] == true
     }
 
     /// Whether the document says that it may appear in logs.
-    pub fn is_shown(&self, schema: &Value) -> bool {
+    pub(crate) fn is_shown(&self, schema: &Value) -> bool {
         let items = &schema["items"];
         self.says(schema, "x-loggable") || items.is_object() && self.is_shown(items)
     }
 
     /// The properties that are always there in what travels this way.
-    pub fn required<'s>(&'s self, object: &'s Value, way: Way) -> impl Iterator<Item = &'s str> {
+    pub(crate) fn required<'s>(
+        &'s self,
+        object: &'s Value,
+        way: Way,
+    ) -> impl Iterator<Item = &'s str> {
         texts(&object["required"]).filter(move |name| {
             let schema = &object["properties"][name];
             let never_sent = way != Way::Response && self.says(schema, "readOnly");
@@ -134,7 +141,7 @@ impl<'d> Facts<'d> {
     }
 
     /// Refuses what would lose a guard, and a mark that means nothing.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         for (name, object) in &self.document.types {
             for (property, schema) in properties(object) {
                 let at = format!("{name}.{property}");
@@ -175,7 +182,7 @@ impl<'d> Facts<'d> {
     }
 
     /// Refuses operations that are not what the wrapper's methods call.
-    pub fn compare(&self, methods: &[Method]) -> Result<()> {
+    pub(crate) fn compare(&self, methods: &[Method]) -> Result<()> {
         for method in methods {
             let mut operations = self.document.operations.iter();
             let described = operations.find(|known| known.name == method.operation);
@@ -203,7 +210,7 @@ impl<'d> Facts<'d> {
     }
 
     /// A constant for each operation, and one for each object that is sent.
-    pub fn operations(&self) -> TokenStream {
+    pub(crate) fn operations(&self) -> TokenStream {
         let operations = self.document.operations.iter();
         let operations = operations.map(|operation| self.operation(operation));
         let types = self.sent.iter();

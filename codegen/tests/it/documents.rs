@@ -1,23 +1,21 @@
 //! Documents of every kind, and the end that the build makes of each: a client, or why not.
 //!
-//! The files in `tests/documents` list cases. Each puts a few values into the crate's own document;
+//! The files in `codegen/tests/documents` list cases. Each puts a few values into the crate's own document;
 //! `sent` and `received` stand for a property of what is sent and of what is received.
 
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::build::{Failure, Generated, Sources, generate};
+use sigmamind_codegen::{Failure, Generated};
 
-const SOURCES: Sources = Sources {
-    client: include_str!("../../src/client.rs"),
-    lib: include_str!("../../src/lib.rs"),
-};
+use crate::generator::generate;
+
 const FILE: &str = "openapi.yaml";
 
 /// What the build makes of a document: Rust, or why not.
 pub fn build(text: &str) -> Result<Generated, String> {
-    let generated = generate(FILE, text, &SOURCES).map_err(|failure| reason(&failure))?;
+    let generated = generate(FILE, text).map_err(|failure| reason(&failure))?;
     assert!(syn::parse_file(&generated.code).is_ok(), "of {text}");
     Ok(generated)
 }
@@ -32,7 +30,7 @@ fn reason(failure: &Failure) -> String {
 }
 
 pub fn document() -> Value {
-    yaml_serde::from_str(include_str!("../../openapi.yaml")).unwrap()
+    yaml_serde::from_str(include_str!("../../../openapi.yaml")).unwrap()
 }
 
 /// Puts a value where a pointer leads; maps on the way are made, and null takes out.
@@ -355,7 +353,7 @@ fn an_answer_that_the_method_does_not_have_is_named_by_its_type() {
 
 #[test]
 fn a_document_may_have_a_mebibyte() {
-    let text = include_str!("../../openapi.yaml").to_owned() + "#";
+    let text = include_str!("../../../openapi.yaml").to_owned() + "#";
     let padded = |length: usize| text.clone() + &"-".repeat(length - text.len());
     assert!(build(&padded(1 << 20)).is_ok());
     let refusal = build(&padded((1 << 20) + 1)).err().unwrap();
@@ -392,14 +390,14 @@ fn what_is_written_of_everything_is_as_it_was() {
     assert_eq!(
         differs,
         None,
-        "compare tests/fixtures/everything.rs with {}",
+        "compare codegen/tests/fixtures/everything.rs with {}",
         came.display()
     );
 }
 
 #[test]
 fn fields_stand_in_the_order_of_the_document() {
-    let text = include_str!("../../openapi.yaml");
+    let text = include_str!("../../../openapi.yaml");
     let code = build(text).unwrap().code;
     let places = |names: &[&str], within: &str| {
         let start = code.find(within).unwrap();

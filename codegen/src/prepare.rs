@@ -12,7 +12,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     facts::{Facts, Way},
     read::Operation,
     schema::properties,

@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::{failure::Failure, schema::entries};
+use crate::{failure::Failure, schema::entries};
 
 /// The most values that there may be, which anchors of YAML could multiply.
 const MOST: usize = 300_000;

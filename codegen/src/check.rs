@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::failure::{
+use crate::failure::{
     CODE, LOST, MISPLACED, MISSING, NEARLY, Result, UNEXPECTED, UNKNOWN, ensure, need, refuse,
 };
-use super::schema::{entries, items};
+use crate::schema::{entries, items};
 
 /// The keywords of a place, and what each must be; `!` if it must be there. `any` is an annotation,
 /// or looked at where it is read, `[…]` a list, `{…}` a table, `'…'` the one value that is

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     check::{check, escape, follow, is_type, kind},
     failure::{
         DEEP, ENDLESS, Failure, GUARD, MISPLACED, MISSING, NO_FIELD, NO_LIMIT, NO_NUMBER,

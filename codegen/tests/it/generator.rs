@@ -1,0 +1,31 @@
+//! The steps of the crate's build script.
+
+use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceStyle};
+use sigmamind_codegen::{self as codegen, Facts, Failure, Generated, Result, Sources};
+
+const SOURCES: Sources = Sources {
+    client: include_str!("../../../src/client.rs"),
+    lib: include_str!("../../../src/lib.rs"),
+};
+
+/// The client of the document in this file, with this text.
+pub fn generate(file: &str, text: &str) -> Result<Generated> {
+    codegen::guarded(|| {
+        let value = codegen::parse(text)?;
+        let document = codegen::read(&value, &SOURCES)?;
+        let facts = Facts::new(&document);
+        let lowered = codegen::lower(&facts, &SOURCES)?;
+        let mut generator = Generator::new(
+            GenerationSettings::new()
+                .with_interface(InterfaceStyle::Positional)
+                .with_hooks(HooksMode::Expected)
+                .with_crate("sigmamind", CrateVers::Any, None)
+                .with_crate("std", CrateVers::Any, None)
+                .with_map_type("::std::collections::BTreeMap")
+                .with_inner_type("crate::request::Describe".parse().expect("it is a path")),
+        );
+        let tokens = generator.generate_tokens(&lowered);
+        let tokens = tokens.map_err(Failure::unsupported)?;
+        codegen::emit(&facts, tokens, generator.get_type_space(), file, text)
+    })
+}
