@@ -11,7 +11,7 @@ use tower::retry::budget::TpsBudget;
 use crate::{
     backoff::Backoff,
     generated::KEY_HEADER,
-    key::{Key, Source},
+    key::{Key, KeySource},
     limiter::RateLimiter,
     operation::Operation,
 };
@@ -25,7 +25,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub fn new(key: Source, shared: Arc<Shared>) -> Result<Self, String> {
+    pub fn new(key: KeySource, shared: Arc<Shared>) -> Result<Self, String> {
         Ok(Self {
             key: Key::new(key)?,
             limiter: RateLimiter::new(shared.rate_limit),

@@ -13,7 +13,7 @@ use crate::{
     backoff::Backoff,
     error::Error,
     generated::BASE_URL,
-    key::Source,
+    key::KeySource,
     request::with_room,
     tls,
     types::Secret,
@@ -32,7 +32,7 @@ use crate::{
 /// ```
 #[must_use]
 pub struct ClientBuilder {
-    api_key: Source,
+    api_key: KeySource,
     base_url: String,
     plain_http: bool,
     connect_timeout: Duration,
@@ -49,7 +49,7 @@ pub struct ClientBuilder {
 impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
-            api_key: Source::Text("".into()),
+            api_key: KeySource::Text("".into()),
             base_url: BASE_URL.into(),
             plain_http: false,
             connect_timeout: Duration::from_secs(5),
@@ -99,7 +99,7 @@ impl ClientBuilder {
     /// The copies of it that go into requests are not overwritten in memory: the HTTP library has
     /// them in buffers of its own.
     pub fn api_key(mut self, api_key: impl Into<String>) -> Self {
-        self.api_key = Source::Text(api_key.into().into());
+        self.api_key = KeySource::Text(api_key.into().into());
         self
     }
 
@@ -119,7 +119,7 @@ impl ClientBuilder {
     /// # }
     /// ```
     pub fn api_key_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.api_key = Source::File(path.into());
+        self.api_key = KeySource::File(path.into());
         self
     }
 
@@ -155,7 +155,7 @@ impl ClientBuilder {
         mut self,
         ask: impl Fn() -> Result<Secret, E> + Send + Sync + 'static,
     ) -> Self {
-        self.api_key = Source::Ask(Arc::new(move || {
+        self.api_key = KeySource::Provider(Arc::new(move || {
             let failed = |error| format!("the API key cannot be had: {error}");
             ask().map_err(failed)
         }));

@@ -34,8 +34,8 @@ use crate::{
     exchange::{Exchange, MAX_ERROR, Stopped},
     generated::{self, KEY_HEADER},
     limiter::WaitLimits,
-    message::{self, Hidden},
     operation::{Operation, UNDOCUMENTED},
+    redact::{self, Redactor},
     request::Request,
     response::{Response, decode},
 };
@@ -488,23 +488,23 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         Met {
             status: exchange.status,
             message: refused
-                .then(|| message::message(&body, whole, &hidden))
+                .then(|| redact::message(&body, whole, &hidden))
                 .flatten(),
             retry_after: retry_after(&headers),
             redirect: location_host(&headers, &self.account.shared.base_url)
-                .map(|host| message::blank(&host, &hidden)),
+                .map(|host| redact::redact(&host, &hidden)),
             headers,
             body,
         }
     }
 
     /// What no text may show.
-    fn hidden(&self, key: &HeaderValue) -> Hidden {
-        let mut hidden = Hidden::default();
+    fn hidden(&self, key: &HeaderValue) -> Redactor {
+        let mut hidden = Redactor::default();
         let Ok(request) = &self.request else {
             return hidden;
         };
-        for key in self.account.key.others().iter().chain([key]) {
+        for key in self.account.key.recent().iter().chain([key]) {
             hidden.secret(key.to_str().unwrap_or_default());
         }
         for value in self.operation.path_values(&request.path) {

@@ -14,7 +14,7 @@ use crate::{
         models::{PhoneNumber, PhoneNumberUpdate},
         operations,
     },
-    key::Source,
+    key::KeySource,
     types::E164,
 };
 
@@ -84,7 +84,7 @@ impl Client {
     /// [`Error::is_configuration`] if the key is empty or has a character that is not visible
     /// ASCII.
     pub fn with_api_key(&self, api_key: impl Into<String>) -> Result<Self, Error> {
-        let key = Source::Text(api_key.into().into());
+        let key = KeySource::Text(api_key.into().into());
         let account =
             Account::new(key, self.account.shared.clone()).map_err(Error::configuration)?;
         Ok(Self {

@@ -12,26 +12,26 @@ use reqwest::header::HeaderValue;
 use crate::types::Secret;
 
 /// How long a file is taken to be what it was.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 /// No key is longer, in bytes; a file that is has something else in it.
-const LONGEST: u64 = 16 << 10;
+const MAX_LENGTH: u64 = 16 << 10;
 
 /// Gives the key, or says why it cannot.
-pub(crate) type Ask = Arc<dyn Fn() -> Result<Secret, String> + Send + Sync>;
+pub(crate) type Provider = Arc<dyn Fn() -> Result<Secret, String> + Send + Sync>;
 
 /// Where the key comes from, as the builder has it.
-pub(crate) enum Source {
+pub(crate) enum KeySource {
     Text(Secret),
     File(PathBuf),
-    Ask(Ask),
+    Provider(Provider),
 }
 
-impl Source {
+impl KeySource {
     /// Whether a text repeats the key.
     pub fn is_in(&self, text: &str) -> bool {
         match self {
             Self::Text(key) => !key.expose().is_empty() && text.contains(key.expose()),
-            Self::File(_) | Self::Ask(_) => false,
+            Self::File(_) | Self::Provider(_) => false,
         }
     }
 }
@@ -39,17 +39,17 @@ impl Source {
 /// The key of the calls that share it.
 pub(crate) enum Key {
     Fixed(HeaderValue),
-    Changing(Origin, Mutex<Known>),
+    Changing(Origin, Mutex<KeyState>),
 }
 
 /// What a key that changes comes from.
 pub(crate) enum Origin {
     File(PathBuf),
-    Ask(Ask),
+    Provider(Provider),
 }
 
 /// What is known of a key that changes.
-pub(crate) struct Known {
+pub(crate) struct KeyState {
     now: HeaderValue,
     /// The one before it, which an answer may still repeat.
     before: Option<HeaderValue>,
@@ -57,49 +57,51 @@ pub(crate) struct Known {
     good: HeaderValue,
     /// What the server has refused of the file, which is not taken up again by itself.
     refused: Option<HeaderValue>,
-    looked: Instant,
+    read_at: Instant,
 }
 
 impl Key {
-    pub fn new(source: Source) -> Result<Self, String> {
+    pub fn new(source: KeySource) -> Result<Self, String> {
         let (origin, now) = match source {
-            Source::Text(text) => return value(text.expose()).map(Self::Fixed),
-            Source::File(path) => {
+            KeySource::Text(text) => return value(text.expose()).map(Self::Fixed),
+            KeySource::File(path) => {
                 let now = read(&path)?;
                 (Origin::File(path), now)
             }
             // Asked for by the first call: what gives it may not be ready yet.
-            Source::Ask(ask) => (Origin::Ask(ask), HeaderValue::from_static("")),
+            KeySource::Provider(provider) => {
+                (Origin::Provider(provider), HeaderValue::from_static(""))
+            }
         };
-        let known = Known {
+        let state = KeyState {
             good: now.clone(),
             now,
             before: None,
             refused: None,
-            looked: Instant::now(),
+            read_at: Instant::now(),
         };
-        Ok(Self::Changing(origin, Mutex::new(known)))
+        Ok(Self::Changing(origin, Mutex::new(state)))
     }
 
     /// The key for the next attempt.
     pub fn now(&self) -> Result<HeaderValue, String> {
-        let (origin, known) = match self {
+        let (origin, state) = match self {
             Self::Fixed(key) => return Ok(key.clone()),
-            Self::Changing(origin, known) => (origin, known),
+            Self::Changing(origin, state) => (origin, state),
         };
         match origin {
-            Origin::Ask(ask) => {
-                let key = value(ask()?.expose())?;
-                lock(known).turn_to(key.clone());
+            Origin::Provider(provider) => {
+                let key = value(provider()?.expose())?;
+                lock(state).replace(key.clone());
                 Ok(key)
             }
             Origin::File(path) => {
-                let mut known = lock(known);
-                if known.looked.elapsed() >= LOOK_AGAIN {
-                    known.looked = Instant::now();
-                    known.look(path);
+                let mut state = lock(state);
+                if state.read_at.elapsed() >= RELOAD_INTERVAL {
+                    state.read_at = Instant::now();
+                    state.reload(path);
                 }
-                Ok(known.now.clone())
+                Ok(state.now.clone())
             }
         }
     }
@@ -108,54 +110,54 @@ impl Key {
     pub fn refused(&self, key: &HeaderValue) -> bool {
         match self {
             Self::Fixed(_) => false,
-            Self::Changing(Origin::Ask(_), _) => self.now().is_ok_and(|now| now != key),
-            Self::Changing(Origin::File(path), known) => {
+            Self::Changing(Origin::Provider(_), _) => self.now().is_ok_and(|now| now != key),
+            Self::Changing(Origin::File(path), state) => {
                 let read = read(path).ok().filter(|read| read != key);
-                let mut known = lock(known);
+                let mut state = lock(state);
                 // Half of a key that is still being written looks like one.
-                known.refused = read.is_none().then(|| key.clone());
-                let other = read.unwrap_or_else(|| known.good.clone());
-                known.turn_to(other);
-                known.now != key
+                state.refused = read.is_none().then(|| key.clone());
+                let other = read.unwrap_or_else(|| state.good.clone());
+                state.replace(other);
+                state.now != key
             }
         }
     }
 
     /// The server has taken this key.
     pub fn accepted(&self, key: &HeaderValue) {
-        if let Self::Changing(_, known) = self {
-            lock(known).good = key.clone();
+        if let Self::Changing(_, state) = self {
+            lock(state).good = key.clone();
         }
     }
 
     /// The keys that no text may show, beside the one that was sent.
-    pub fn others(&self) -> Vec<HeaderValue> {
+    pub fn recent(&self) -> Vec<HeaderValue> {
         match self {
             Self::Fixed(_) => Vec::new(),
-            Self::Changing(_, known) => {
-                let known = lock(known);
-                let keys = [Some(&known.now), known.before.as_ref()];
+            Self::Changing(_, state) => {
+                let state = lock(state);
+                let keys = [Some(&state.now), state.before.as_ref()];
                 keys.into_iter().flatten().cloned().collect()
             }
         }
     }
 }
 
-fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
-    known.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<KeyState>) -> MutexGuard<'_, KeyState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Known {
+impl KeyState {
     /// Takes up what the file has, if that is a key; whatever it is else, the key stays.
-    fn look(&mut self, path: &Path) {
+    fn reload(&mut self, path: &Path) {
         if let Ok(key) = read(path)
             && self.refused.as_ref() != Some(&key)
         {
-            self.turn_to(key);
+            self.replace(key);
         }
     }
 
-    fn turn_to(&mut self, key: HeaderValue) {
+    fn replace(&mut self, key: HeaderValue) {
         if self.now != key {
             self.before = Some(std::mem::replace(&mut self.now, key));
         }
@@ -165,7 +167,7 @@ impl Known {
 fn read(path: &Path) -> Result<HeaderValue, String> {
     let failed = |reason: String| format!("the file of the API key cannot be used: {reason}");
     let length = fs::metadata(path).map_err(|e| failed(e.to_string()))?.len();
-    if length > LONGEST {
+    if length > MAX_LENGTH {
         return Err(failed("it is too long for a key".into()));
     }
     let text = fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;

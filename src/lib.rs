@@ -17,15 +17,16 @@ mod exchange;
 mod generated;
 mod key;
 mod limiter;
-mod message;
 #[cfg(feature = "mock")]
 #[cfg_attr(docsrs, doc(cfg(feature = "mock")))]
 pub mod mock;
 mod operation;
+mod redact;
 mod request;
 mod response;
 mod tls;
 mod types;
+mod validation;
 
 pub use account::Attempt;
 pub use batch::Batch;

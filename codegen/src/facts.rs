@@ -338,7 +338,8 @@ impl<'d> Facts<'d> {
             })
             .collect();
         let properties = (!properties.is_empty()).then(|| quote!(properties: &[#(#properties),*],));
-        let others = of(&target["additionalProperties"]).map(|shape| quote!(others: Some(#shape),));
+        let additional =
+            of(&target["additionalProperties"]).map(|shape| quote!(additional: Some(#shape),));
         let items = of(&target["items"]).map(|shape| quote!(items: Some(#shape),));
         let limits = limits(target, way);
         let limits = (!limits.is_empty()).then(|| quote!(limits: &[#(#limits),*],));
@@ -346,7 +347,7 @@ impl<'d> Facts<'d> {
         let secret = is_secret(schema).then(|| quote!(secret: true,));
         let limited = self.is_limited(schema, way);
         let limited = limited.then(|| quote!(limited: true,));
-        quote!(Shape { #shown #secret #limited #limits #properties #others #items ..Shape::UNKNOWN })
+        quote!(Shape { #shown #secret #limited #limits #properties #additional #items ..Shape::UNKNOWN })
     }
 
     /// Whether anything here or below has a limit.

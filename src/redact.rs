@@ -24,7 +24,7 @@ const GAP: usize = 4;
 /// JSON string has it, and percent-encoded; a phone number with any separators, with its country
 /// code or without. Not found are other encodings (Base64) and parts (the last four digits).
 #[derive(Default)]
-pub(crate) struct Hidden {
+pub(crate) struct Redactor {
     texts: Vec<(Vec<char>, Place)>,
     /// The digits of phone numbers.
     numbers: Vec<Vec<char>>,
@@ -37,7 +37,7 @@ enum Place {
     Word,
 }
 
-impl Hidden {
+impl Redactor {
     /// Hides a key or a password wherever it stands; one of fewer than 4 characters, which is in
     /// many words, only as a word.
     pub fn secret(&mut self, text: &str) {
@@ -62,7 +62,7 @@ impl Hidden {
         let quoted = quoted(text);
         let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         for spelling in [text, &quoted, &self::quoted(&quoted), &encoded] {
-            let spelling: Vec<_> = cleaned(spelling).0.into_iter().map(folded).collect();
+            let spelling: Vec<_> = normalize(spelling).0.into_iter().map(fold_case).collect();
             let hidden = (spelling, place);
             if !self.texts.contains(&hidden) {
                 self.texts.push(hidden);
@@ -70,12 +70,12 @@ impl Hidden {
         }
     }
 
-    /// How much of the text, which is folded, is something hidden from this place on.
+    /// How much of the text, which is fold_case, is something hidden from this place on.
     fn at(&self, text: &[char], from: usize, broken_off: bool) -> usize {
         let texts = self.texts.iter().map(|(hidden, place)| {
             let known = text[from..].iter().zip(hidden);
             let length = known
-                .take_while(|(c, hidden)| folded(**c) == **hidden)
+                .take_while(|(c, hidden)| fold_case(**c) == **hidden)
                 .count();
             let to = from + length;
             let start = broken_off && to == text.len() && length >= BEGINNING;
@@ -123,7 +123,7 @@ fn is_edge(text: &[char], at: usize) -> bool {
 ///
 /// It is on one line, without control and invisible characters, blanked, and at most 500
 /// characters long. A body that is not `whole` may end amid a hidden text, which is blanked too.
-pub(crate) fn message(body: &[u8], whole: bool, hidden: &Hidden) -> Option<String> {
+pub(crate) fn message(body: &[u8], whole: bool, hidden: &Redactor) -> Option<String> {
     let text = match std::str::from_utf8(body) {
         Ok(text) => text,
         // It breaks off amid a character.
@@ -134,38 +134,38 @@ pub(crate) fn message(body: &[u8], whole: bool, hidden: &Hidden) -> Option<Strin
     };
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || is_invisible(c));
     let line = if let Ok(value) = serde_json::from_str(text) {
-        blanked(&words(&value)?, true, hidden)
+        redact_text(&extract_text(&value)?, true, hidden)
     } else if text.starts_with(['<', '{', '[']) {
         return None; // a page of HTML or broken JSON
     } else {
-        blanked(text, whole, hidden)
+        redact_text(text, whole, hidden)
     };
     let line: String = line.chars().take(LONGEST).collect();
     (!line.is_empty()).then_some(line)
 }
 
 /// The text on one line, without control and invisible characters, and blanked.
-pub(crate) fn blank(text: &str, hidden: &Hidden) -> String {
-    blanked(text, true, hidden)
+pub(crate) fn redact(text: &str, hidden: &Redactor) -> String {
+    redact_text(text, true, hidden)
 }
 
-fn words(value: &Value) -> Option<String> {
+fn extract_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => (!cleaned(text).0.is_empty()).then(|| text.clone()),
+        Value::String(text) => (!normalize(text).0.is_empty()).then(|| text.clone()),
         Value::Array(items) => {
-            let all: Vec<_> = items.iter().filter_map(words).collect();
+            let all: Vec<_> = items.iter().filter_map(extract_text).collect();
             (!all.is_empty()).then(|| all.join("; "))
         }
         Value::Object(map) => ["message", "msg", "error", "errors", "detail", "title"]
             .iter()
-            .find_map(|name| words(map.get(*name)?)),
+            .find_map(|name| extract_text(map.get(*name)?)),
         _ => None,
     }
 }
 
-fn blanked(text: &str, whole: bool, hidden: &Hidden) -> String {
-    let (text, cut) = cleaned(text);
-    let same: Vec<_> = text.iter().copied().map(folded).collect();
+fn redact_text(text: &str, whole: bool, hidden: &Redactor) -> String {
+    let (text, cut) = normalize(text);
+    let same: Vec<_> = text.iter().copied().map(fold_case).collect();
     let mut line = String::with_capacity(text.len());
     let (mut blank, mut until) = (false, 0);
     for (at, c) in text.iter().enumerate() {
@@ -188,7 +188,7 @@ fn blanked(text: &str, whole: bool, hidden: &Hidden) -> String {
 
 /// The start of a text that is searched: on one line, without control and invisible characters;
 /// and whether that is not all of it.
-fn cleaned(text: &str) -> (Vec<char>, bool) {
+fn normalize(text: &str) -> (Vec<char>, bool) {
     let mut cleaned = Vec::new();
     for c in text.chars() {
         if cleaned.len() >= SEARCHED {
@@ -234,7 +234,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// A character as it is compared: cases are the same.
-fn folded(c: char) -> char {
+fn fold_case(c: char) -> char {
     c.to_lowercase().next().unwrap_or(c)
 }
 
@@ -255,8 +255,8 @@ mod tests {
     const USERNAME: &str = "trunk-user-77";
     const NUMBER: &str = "+14155552671";
 
-    fn hidden(secrets: &[&str], texts: &[&str]) -> Hidden {
-        let mut hidden = Hidden::default();
+    fn hidden(secrets: &[&str], texts: &[&str]) -> Redactor {
+        let mut hidden = Redactor::default();
         for secret in secrets {
             hidden.secret(secret);
         }
@@ -266,20 +266,20 @@ mod tests {
         hidden
     }
 
-    fn usual() -> Hidden {
+    fn usual() -> Redactor {
         hidden(&[KEY, PASSWORD], &[USERNAME, NUMBER])
     }
 
     /// Checks what is shown of each text.
     #[track_caller]
-    fn check(hidden: &Hidden, cases: &[(&str, &str)]) {
+    fn check(hidden: &Redactor, cases: &[(&str, &str)]) {
         for (text, shown) in cases {
-            assert_eq!(blank(text, hidden), *shown, "of {text:?}");
+            assert_eq!(redact(text, hidden), *shown, "of {text:?}");
         }
     }
 
     #[test]
-    fn a_message_has_its_usual_places() {
+    fn message_is_found_in_usual_places() {
         let fastapi = r#"{"detail": [{"type": "missing", "loc": ["body", "name"],
             "msg": "Field required", "input": {"message": "sent"}}, {"msg": "Too short"}]}"#;
         let cases: &[(&str, Option<&str>)] = &[
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_is_blanked() {
+    fn echoed_text_is_redacted() {
         check(
             &usual(),
             &[
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_blanked_by_its_digits() {
+    fn phone_number_is_redacted_by_digits() {
         check(
             &usual(),
             &[
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_blanked_as_it_is_written() {
+    fn text_with_few_digits_is_redacted_as_written() {
         check(
             &hidden(&[], &["12.34", "id12345678"]),
             &[
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn short_texts_leave_words_alone() {
+    fn short_text_is_redacted_as_word_only() {
         let hidden = hidden(&["a", "q9", ""], &["the", "trunk"]);
         check(
             &hidden,
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_is_blanked_once() {
+    fn overlapping_texts_are_redacted_once() {
         let wide = format!("my-{KEY}-pass");
         check(
             &hidden(&[KEY, &wide, "hidden"], &[]),
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_off_shows_no_half_of_it() {
+    fn truncated_message_redacts_partial_secret() {
         let cases = [
             ("key sk-live-9fQ", "key [redacted]"),
             ("password Tr0nk \\\"P@s", "password [redacted]"),
@@ -454,7 +454,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_secret_is_left(
+        fn secret_is_redacted_however_echoed(
             secret in "[a-zA-Z0-9éÄ\\\\%+\"/&{}.:-]{4,12}",
             before in "[ a-z\"+0-9]{0,6}",
             after in "[ a-z\\\\%\"+0-9]{0,6}",
@@ -474,15 +474,15 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_shown_but_for_what_is_hidden(
+        fn text_without_secrets_is_shown_normalized(
             text in any::<String>(),
             secrets in vec(any::<String>(), 0..3),
             whole: bool,
         ) {
             let secrets: Vec<_> = secrets.iter().map(|it| &**it).collect();
             let _ = message(text.as_bytes(), whole, &hidden(&secrets, &secrets));
-            let plain: String = cleaned(&text).0.into_iter().collect();
-            prop_assert_eq!(blank(&text, &Hidden::default()), plain);
+            let plain: String = normalize(&text).0.into_iter().collect();
+            prop_assert_eq!(redact(&text, &Redactor::default()), plain);
         }
     }
 }

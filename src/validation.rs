@@ -1,0 +1,693 @@
+//! Checks a request against what the document says of its operation.
+
+use std::{borrow::Cow, cell::RefCell, cmp::Ordering, collections::BTreeSet, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::Value;
+
+use crate::operation::{Decimal, Limit, Operation, Parameter, Shape};
+
+const INVALID_PATH: &str = "a path parameter is empty or is not one path segment";
+
+impl Operation {
+    /// Refuses a request that the document does not allow, or that would go astray.
+    ///
+    /// `path` is what comes after the base URL's own; `body` is JSON.
+    pub(crate) fn check(&self, path: &str, body: Option<&[u8]>) -> Result<(), String> {
+        // An escaped slash becomes a separator at many a server. The generator leaves `.`, `..` and
+        // `\` alone, and the URL has taken them for steps.
+        let is_sound =
+            |value: &str| !(value.is_empty() || value.contains('%') && value.contains("%2F"));
+        let mut values = self.segments(path);
+        let mut parameters = self.parameters.iter();
+        let sound = parameters.all(|_| values.next().is_some_and(is_sound));
+        if !sound || values.rest != self.after {
+            return Err(INVALID_PATH.into());
+        }
+        if self
+            .parameters
+            .iter()
+            .any(|parameter| parameter.shape.limited)
+        {
+            for (Parameter { name, shape, .. }, value) in
+                self.parameters.iter().zip(self.path_values(path))
+            {
+                shape.check_text(&value, &Location::Name(name, &Location::Root))?;
+            }
+        }
+        match (self.body, body) {
+            (Some(shape), Some(body)) if shape.limited => shape.check_body(body),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Shape {
+    fn check_body(&'static self, body: &[u8]) -> Result<(), String> {
+        let below = |shapes: &[(&str, &Self)]| shapes.iter().any(|(_, shape)| shape.limited);
+        if let [Limit::MinProperties(1)] = self.limits
+            && !below(self.properties)
+            && self.additional.is_none_or(|shape| !shape.limited)
+            && body != b"{}"
+        {
+            return Ok(()); // the commonest case, at no cost
+        }
+        let refusal = RefCell::default();
+        let validator = Validator {
+            shape: self,
+            location: &Location::Root,
+            refusal: &refusal,
+        };
+        let validated = validator.deserialize(&mut serde_json::Deserializer::from_slice(body));
+        match (validated, refusal.into_inner()) {
+            (Ok(()), _) => Ok(()),
+            (Err(_), Some(refusal)) => Err(refusal),
+            (Err(error), None) => Err(format!("the body cannot be checked: {error}")),
+        }
+    }
+
+    /// Checks a text, or a number that is written as one.
+    fn check_text(&self, text: &str, location: &Location<'_>) -> Result<(), String> {
+        let length = || text.chars().count() as u64;
+        self.limits.iter().try_for_each(|limit| {
+            let refusal = match limit {
+                Limit::MinLength(least) => {
+                    return count(length(), "characters", *least, None, location);
+                }
+                Limit::MaxLength(most) => {
+                    return count(length(), "characters", 0, Some(*most), location);
+                }
+                Limit::Pattern(pattern) if !pattern.is_match(text) => {
+                    format!("does not match the pattern {}", pattern.as_str())
+                }
+                Limit::OneOf(values) if !values.contains(&text) => {
+                    format!("is not one of {}", values.join(", "))
+                }
+                _ => return limit.check_number(text, location),
+            };
+            Err(format!("{location} {refusal}"))
+        })
+    }
+}
+
+impl Limit {
+    fn is_of_numbers(&self) -> bool {
+        use Limit::{
+            ExclusiveMaximum, ExclusiveMinimum, Maximum, Minimum, MultipleOf, OneOfNumbers,
+        };
+        matches!(
+            self,
+            OneOfNumbers(_)
+                | Minimum(_)
+                | ExclusiveMinimum(_)
+                | Maximum(_)
+                | ExclusiveMaximum(_)
+                | MultipleOf(_)
+        )
+    }
+
+    /// Checks a number by its text; the value is not repeated, since it may not be for everyone.
+    fn check_number(&self, text: &str, location: &Location<'_>) -> Result<(), String> {
+        let order = |limit: &Decimal| limit.order(text);
+        let (holds, rule) = match self {
+            Self::Minimum(limit) => (order(limit).is_ge(), format!("must be at least {limit}")),
+            Self::ExclusiveMinimum(limit) => {
+                (order(limit).is_gt(), format!("must be more than {limit}"))
+            }
+            Self::Maximum(limit) => (order(limit).is_le(), format!("must be at most {limit}")),
+            Self::ExclusiveMaximum(limit) => {
+                (order(limit).is_lt(), format!("must be less than {limit}"))
+            }
+            Self::MultipleOf(limit) => (
+                limit.divides(text),
+                format!("must be a multiple of {limit}"),
+            ),
+            Self::OneOfNumbers(values) => {
+                let list: Vec<_> = values.iter().map(ToString::to_string).collect();
+                let rule = format!("is not one of {}", list.join(", "));
+                (values.iter().any(|value| order(value).is_eq()), rule)
+            }
+            _ => return Ok(()),
+        };
+        if holds {
+            Ok(())
+        } else {
+            Err(format!("{location} {rule}"))
+        }
+    }
+}
+
+/// Refuses a number of things that is too small or too large.
+fn count(
+    number: u64,
+    what: &str,
+    least: u64,
+    most: Option<u64>,
+    location: &Location<'_>,
+) -> Result<(), String> {
+    if number < least {
+        return Err(format!(
+            "{location} has {number} {what} and needs at least {least}"
+        ));
+    }
+    match most {
+        Some(most) if number > most => Err(format!(
+            "{location} has {number} {what} and may have at most {most}"
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl Decimal {
+    fn read(text: &str) -> Option<Self> {
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+        let scale = i32::try_from(fraction.len()).ok()?;
+        let scale = scale.checked_sub(exponent.parse().ok()?)?;
+        Some(match u32::try_from(scale) {
+            Ok(scale) => Self(digits, scale),
+            Err(_) => Self(digits.checked_mul(power(scale.unsigned_abs())?)?, 0),
+        })
+    }
+
+    /// The digits of both with as many of them after the point.
+    fn aligned(self, other: Self) -> Option<(i128, i128)> {
+        let scale = self.1.max(other.1);
+        let digits = |Self(digits, own)| digits.checked_mul(power(scale - own)?);
+        Some((digits(self)?, digits(other)?))
+    }
+
+    /// How a number compares with this one.
+    fn order(self, text: &str) -> Ordering {
+        match Self::read(text).and_then(|number| number.aligned(self)) {
+            Some((number, limit)) => number.cmp(&limit),
+            // Out of reach, so that the rounding does not matter.
+            None => text.parse().map_or(Ordering::Equal, |number: f64| {
+                let limit = self.to_string().parse().unwrap_or(f64::NAN);
+                number.partial_cmp(&limit).unwrap_or(Ordering::Equal)
+            }),
+        }
+    }
+
+    fn divides(self, text: &str) -> bool {
+        let aligned = Self::read(text).and_then(|number| number.aligned(self));
+        aligned.is_none_or(|(number, divisor)| number.checked_rem(divisor) == Some(0))
+    }
+}
+
+fn power(exponent: u32) -> Option<i128> {
+    10_i128.checked_pow(exponent)
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(digits, scale) = *self;
+        let scale = scale as usize;
+        if scale == 0 {
+            return digits.fmt(f);
+        }
+        let sign = if digits < 0 { "-" } else { "" };
+        let digits = format!("{:0width$}", digits.unsigned_abs(), width = scale + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - scale);
+        write!(f, "{sign}{whole}.{fraction}")
+    }
+}
+
+/// Where a value is: property names from the body down, `*` for every item of a list or a map.
+enum Location<'a> {
+    Root,
+    Name(&'a str, &'a Location<'a>),
+}
+
+impl Location<'_> {
+    fn path(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Name(name, Self::Root) => f.write_str(name),
+            Self::Name(name, parent) => {
+                parent.path(f)?;
+                write!(f, ".{name}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Location<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Root = self {
+            return f.write_str("the body");
+        }
+        f.write_str("`")?;
+        self.path(f)?;
+        f.write_str("`")
+    }
+}
+
+/// Checks a value while it is read, without keeping it.
+struct Validator<'a> {
+    shape: &'static Shape,
+    location: &'a Location<'a>,
+    refusal: &'a RefCell<Option<String>>,
+}
+
+impl Validator<'_> {
+    /// Ends the walk: serde's errors would add a place in the JSON.
+    fn end<E: serde::de::Error>(&self, checked: Result<(), String>) -> Result<(), E> {
+        checked.map_err(|refusal| {
+            self.refusal.replace(Some(refusal));
+            E::custom("refused")
+        })
+    }
+
+    fn limits<E: serde::de::Error>(
+        &self,
+        check: impl FnMut(&Limit) -> Result<(), String>,
+    ) -> Result<(), E> {
+        self.end(self.shape.limits.iter().try_for_each(check))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Validator<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if !self.shape.limited {
+            IgnoredAny::deserialize(deserializer).map(drop)
+        } else if self.shape.limits.iter().any(Limit::is_of_numbers) {
+            // As a value, since it may have more digits than Rust's own numbers.
+            match Value::deserialize(deserializer)? {
+                Value::Number(number) => {
+                    self.end(self.shape.check_text(&number.to_string(), self.location))
+                }
+                _ => Ok(()),
+            }
+        } else {
+            deserializer.deserialize_any(self)
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Validator<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        self.end(self.shape.check_text(text, self.location))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let shape = self.shape.items.unwrap_or(&Shape::UNKNOWN);
+        let location = &Location::Name("*", self.location);
+        let refusal = self.refusal;
+        let item = || Validator {
+            shape,
+            location,
+            refusal,
+        };
+        let unique = |limit: &Limit| matches!(limit, Limit::UniqueItems);
+        let mut number = 0;
+        if self.shape.limits.iter().any(unique) {
+            let mut seen = BTreeSet::new();
+            while let Some(value) = items.next_element::<Value>()? {
+                item().deserialize(&value).map_err(A::Error::custom)?;
+                if !seen.insert(value.to_string()) {
+                    return self.end(Err(format!("{} has an item twice", self.location)));
+                }
+                number += 1;
+            }
+        } else {
+            while items.next_element_seed(item())?.is_some() {
+                number += 1;
+            }
+        }
+        self.limits(|limit| match limit {
+            Limit::MinItems(least) => count(number, "items", *least, None, self.location),
+            Limit::MaxItems(most) => count(number, "items", 0, Some(*most), self.location),
+            _ => Ok(()),
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut properties: A) -> Result<(), A::Error> {
+        let mut number = 0;
+        while let Some(name) = properties.next_key::<Cow<'_, str>>()? {
+            let declared = self
+                .shape
+                .properties
+                .iter()
+                .any(|(known, _)| *known == name);
+            let place = if declared { &*name } else { "*" };
+            properties.next_value_seed(Validator {
+                shape: self.shape.property(&name),
+                location: &Location::Name(place, self.location),
+                refusal: self.refusal,
+            })?;
+            number += 1;
+        }
+        self.limits(|limit| match limit {
+            Limit::MinProperties(least) => count(number, "properties", *least, None, self.location),
+            Limit::MaxProperties(most) => {
+                count(number, "properties", 0, Some(*most), self.location)
+            }
+            _ => Ok(()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::{collection::vec, prelude::*};
+    use serde_json::json;
+
+    use super::*;
+    use crate::operation::{Pattern, UNDOCUMENTED};
+
+    static WORD: Shape = Shape {
+        limits: &[
+            Limit::MinLength(2),
+            Limit::MaxLength(3),
+            Limit::Pattern({
+                static PATTERN: Pattern =
+                    Pattern::new(|| regex_lite::Regex::new("^[a-zö]*$").unwrap());
+                &PATTERN
+            }),
+        ],
+        limited: true,
+        ..Shape::UNKNOWN
+    };
+    static SHAPE: Shape = Shape {
+        limits: &[Limit::MinProperties(1), Limit::MaxProperties(3)],
+        properties: &[
+            ("word", &WORD),
+            (
+                "secret",
+                &Shape {
+                    secret: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
+            (
+                "shown",
+                &Shape {
+                    shown: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
+            (
+                "number",
+                &Shape {
+                    limits: &[
+                        Limit::Minimum(Decimal(-15, 1)),
+                        Limit::ExclusiveMaximum(Decimal(10, 0)),
+                        Limit::MultipleOf(Decimal(25, 2)),
+                    ],
+                    limited: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
+            (
+                "listed",
+                &Shape {
+                    limits: &[
+                        Limit::OneOfNumbers(&[Decimal(1, 0), Decimal(25, 1)]),
+                        Limit::ExclusiveMinimum(Decimal(1, 0)),
+                        Limit::Maximum(Decimal(2, 0)),
+                    ],
+                    limited: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
+            (
+                "items",
+                &Shape {
+                    limits: &[Limit::MinItems(1), Limit::MaxItems(2), Limit::UniqueItems],
+                    items: Some(&WORD),
+                    limited: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
+            (
+                "list",
+                &Shape {
+                    limits: &[Limit::MaxItems(2)],
+                    limited: true,
+                    ..Shape::UNKNOWN
+                },
+            ),
+            ("inner", &SHAPE),
+        ],
+        additional: Some(&Shape {
+            limits: &[Limit::OneOf(&["a", "b"])],
+            limited: true,
+            ..Shape::UNKNOWN
+        }),
+        limited: true,
+        ..Shape::UNKNOWN
+    };
+    static OPERATION: Operation = Operation {
+        path: "/v1/words/{word}/{number}/",
+        parameters: &[
+            Parameter {
+                name: "word",
+                before: "/v1/words/",
+                shape: &WORD,
+            },
+            Parameter {
+                name: "number",
+                before: "/",
+                shape: SHAPE.properties[3].1,
+            },
+        ],
+        after: "/",
+        body: Some(&SHAPE),
+        ..UNDOCUMENTED
+    };
+    const PATH: &str = "/v1/words/ab/1/";
+
+    /// The same limits in JSON Schema; ours say nothing of types, which the generated types guard.
+    fn schema() -> Value {
+        json!({
+            "minProperties": 1,
+            "maxProperties": 3,
+            "properties": {
+                "word": { "minLength": 2, "maxLength": 3, "pattern": "^[a-zö]*$" },
+                "secret": {},
+                "shown": {},
+                "number": { "minimum": -1.5, "exclusiveMaximum": 10, "multipleOf": 0.25 },
+                "listed": {
+                    "anyOf": [{ "not": { "type": "number" } }, { "enum": [1, 2.5] }],
+                    "exclusiveMinimum": 1,
+                    "maximum": 2,
+                },
+                "items": {
+                    "minItems": 1,
+                    "maxItems": 2,
+                    "uniqueItems": true,
+                    "items": { "$ref": "#/properties/word" },
+                },
+                "list": { "maxItems": 2 },
+                "inner": { "$ref": "#" },
+            },
+            "additionalProperties": { "anyOf": [{ "not": { "type": "string" } }, { "enum": ["a", "b"] }] },
+        })
+    }
+
+    #[test]
+    fn broken_limit_is_named() {
+        for (body, refusal) in [
+            (json!({}), "the body has 0 properties and needs at least 1"),
+            (
+                json!({ "a": "a", "b": "b", "c": "a", "d": "a" }),
+                "the body has 4 properties and may have at most 3",
+            ),
+            (
+                json!({ "word": "ö" }),
+                "`word` has 1 characters and needs at least 2",
+            ),
+            (
+                json!({ "word": "öööö" }),
+                "`word` has 4 characters and may have at most 3",
+            ),
+            (
+                json!({ "word": "AB" }),
+                "`word` does not match the pattern ^[a-zö]*$",
+            ),
+            (json!({ "x": "c" }), "`*` is not one of a, b"),
+            (json!({ "number": -1.75 }), "`number` must be at least -1.5"),
+            (json!({ "number": 10 }), "`number` must be less than 10"),
+            (
+                json!({ "number": 0.3 }),
+                "`number` must be a multiple of 0.25",
+            ),
+            (
+                json!({ "number": -1e300 }),
+                "`number` must be at least -1.5",
+            ),
+            (
+                json!({ "number": 1e-7 }),
+                "`number` must be a multiple of 0.25",
+            ),
+            (json!({ "listed": 2 }), "`listed` is not one of 1, 2.5"),
+            (json!({ "listed": 1.0 }), "`listed` must be more than 1"),
+            (json!({ "listed": 2.5 }), "`listed` must be at most 2"),
+            (
+                json!({ "items": [] }),
+                "`items` has 0 items and needs at least 1",
+            ),
+            (
+                json!({ "items": ["ab", "ac", "ad"] }),
+                "`items` has 3 items and may have at most 2",
+            ),
+            (
+                json!({ "items": ["ab", "ab"] }),
+                "`items` has an item twice",
+            ),
+            (
+                json!({ "items": ["a"] }),
+                "`items.*` has 1 characters and needs at least 2",
+            ),
+            (
+                json!({ "list": [1, 2, 3] }),
+                "`list` has 3 items and may have at most 2",
+            ),
+            (
+                json!({ "inner": { "inner": { "word": "a" } } }),
+                "`inner.inner.word` has 1 characters and needs at least 2",
+            ),
+            (
+                json!({ "inner": {} }),
+                "`inner` has 0 properties and needs at least 1",
+            ),
+        ] {
+            let body = body.to_string();
+            let checked = OPERATION.check(PATH, Some(body.as_bytes()));
+            assert_eq!(checked, Err(refusal.to_owned()), "{body}");
+        }
+        let deep = format!("{}{}", "{\"inner\":".repeat(200), "}".repeat(200));
+        let checked = OPERATION.check(PATH, Some(deep.as_bytes()));
+        let refusal = "the body cannot be checked: recursion limit exceeded at line 1 column 1144";
+        assert_eq!(checked, Err(refusal.to_owned()));
+    }
+
+    #[test]
+    fn nested_limit_is_checked_when_body_must_not_be_empty() {
+        static ONE: &[Limit] = &[Limit::MinProperties(1)];
+        static BELOW: [Shape; 2] = [
+            Shape {
+                limits: ONE,
+                properties: &[("word", &WORD)],
+                limited: true,
+                ..Shape::UNKNOWN
+            },
+            Shape {
+                limits: ONE,
+                additional: Some(&WORD),
+                limited: true,
+                ..Shape::UNKNOWN
+            },
+        ];
+        for (shape, place) in BELOW.iter().zip(["word", "*"]) {
+            let refusal = format!("`{place}` has 1 characters and needs at least 2");
+            assert_eq!(shape.check_body(br#"{"word":"a"}"#), Err(refusal));
+        }
+    }
+
+    #[test]
+    fn decimal_displays_as_written() {
+        for (decimal, shown) in [
+            (Decimal(0, 1), "0.0"),
+            (Decimal(-5, 2), "-0.05"),
+            (Decimal(125, 1), "12.5"),
+            (Decimal(-3, 0), "-3"),
+        ] {
+            assert_eq!(decimal.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn path_outside_template_is_refused() {
+        let check = |path| OPERATION.check(path, None);
+        assert_eq!(check(PATH), Ok(()));
+        assert_eq!(check("/v1/words/%C3%B6%C3%B6/1.5/"), Ok(()));
+        for astray in [
+            "",
+            "/",
+            "/v1/words/ab/1",
+            "/v1/words//1/",
+            "/v1/words/ab//",
+            "/v1/words/ab/1/2/",
+            "/v1/words/a%2Fb/1/",
+            "/v1/words/1/",
+            "/v2/words/ab/1/",
+            "/v1/words/ab/1//",
+        ] {
+            assert_eq!(check(astray), Err(INVALID_PATH.to_owned()), "{astray}");
+        }
+        let refusal = "`word` has 1 characters and needs at least 2";
+        assert_eq!(check("/v1/words/%C3%B6/1/"), Err(refusal.to_owned()));
+        let refusal = "`number` must be a multiple of 0.25";
+        assert_eq!(check("/v1/words/ab/1.1/"), Err(refusal.to_owned()));
+        assert_eq!(check("/v1/words/ab/1e-2147483648/"), Ok(()));
+    }
+
+    fn body() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            "[a-cö]{0,4}".prop_map(Value::from),
+            (-8..44_i32).prop_map(|quarters| json!(f64::from(quarters) / 4.0)),
+            (-3..12_i64).prop_map(Value::from),
+            Just(json!(0.1)),
+            Just(json!(u64::MAX)),
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+        ];
+        let name = prop_oneof![
+            "word", "secret", "number", "listed", "items", "list", "inner", "[a-c]"
+        ];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..4).prop_map(Value::from),
+                vec((name.clone(), inner), 0..5).prop_map(|entries| entries.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn validation_agrees_with_json_schema(body in body()) {
+            static VALIDATOR: LazyLock<jsonschema::Validator> =
+                LazyLock::new(|| jsonschema::validator_for(&schema()).unwrap());
+            let checked = OPERATION.check(PATH, Some(body.to_string().as_bytes()));
+            prop_assert_eq!(checked.is_ok(), VALIDATOR.is_valid(&body), "{}: {:?}", body, checked);
+        }
+    }
+}
