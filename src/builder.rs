@@ -9,10 +9,12 @@ use reqwest::{
 };
 
 use crate::{
-    account::{Account, Attempt, Hook, Options, Shared, header},
     backoff::Backoff,
     error::Error,
     generated::BASE_URL,
+    headers::header,
+    hooks::{Attempt, Hook},
+    inner::{ClientInner, Credentials, Options},
     key::KeySource,
     request::with_room,
     tls,
@@ -352,7 +354,7 @@ impl ClientBuilder {
     }
 
     /// Checks the settings.
-    pub(crate) fn account(self) -> Result<Account, Error> {
+    pub(crate) fn check(self) -> Result<(ClientInner, Credentials), Error> {
         let base_url = with_room(self.url()?);
         let headers = self.headers()?;
         let Options {
@@ -375,7 +377,7 @@ impl ClientBuilder {
             Some(http) => http,
             None => http_client(&base_url, self.connect_timeout)?,
         };
-        let shared = Shared {
+        let inner = ClientInner {
             http,
             base_url,
             headers,
@@ -385,7 +387,9 @@ impl ClientBuilder {
             max_retry_after: self.max_retry_after,
             rate_limit: self.rate_limit,
         };
-        Account::new(self.api_key, Arc::new(shared)).map_err(Error::configuration)
+        let credentials =
+            Credentials::new(self.api_key, self.rate_limit).map_err(Error::configuration)?;
+        Ok((inner, credentials))
     }
 
     fn headers(&self) -> Result<HeaderMap, Error> {

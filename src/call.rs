@@ -28,11 +28,13 @@ use tower::retry::budget::Budget;
 use tracing::{Instrument, debug, field::Empty, info_span};
 
 use crate::{
-    account::{Account, Attempt, Options, header, is_reserved, reserved},
     backoff::{retry_after, within_a_year},
     error::{Error, Kind, Malformed, Met},
     exchange::{Exchange, MAX_ERROR, Stopped},
     generated::{self, KEY_HEADER},
+    headers::{header, is_reserved, reserved},
+    hooks::Attempt,
+    inner::{ClientInner, Credentials, Options},
     limiter::WaitLimits,
     operation::{Operation, UNDOCUMENTED},
     redact::{self, Redactor},
@@ -76,7 +78,8 @@ use crate::{
 /// ([`Error::is_configuration`]); a runtime built without time or I/O panics by itself.
 #[must_use = "a call does nothing until it is awaited or sent"]
 pub struct Call<T> {
-    account: Arc<Account>,
+    inner: Arc<ClientInner>,
+    credentials: Arc<Credentials>,
     operation: &'static Operation,
     /// Or why it will not be sent.
     request: Result<Request, String>,
@@ -87,18 +90,19 @@ pub struct Call<T> {
 impl<T> Call<T> {
     /// A call of a generated operation, which is run once, only to describe its request.
     pub(crate) fn new(
-        account: Arc<Account>,
+        inner: Arc<ClientInner>,
+        credentials: Arc<Credentials>,
         operation: &'static Operation,
         describe: impl AsyncFnOnce(
             &generated::Client,
         ) -> Result<ResponseValue<T>, progenitor_client::Error>,
     ) -> Self {
-        let shared = &account.shared;
         let mut call = Self {
-            request: Request::describe(&shared.base_url, &shared.http, describe),
+            request: Request::describe(&inner.base_url, &inner.http, describe),
             operation,
-            options: shared.options,
-            account,
+            options: inner.options,
+            inner,
+            credentials,
             answer: PhantomData,
         };
         if let Ok(request) = &mut call.request {
@@ -115,16 +119,18 @@ impl<T> Call<T> {
 
     /// A call that the document does not have.
     pub(crate) fn undocumented(
-        account: Arc<Account>,
+        inner: Arc<ClientInner>,
+        credentials: Arc<Credentials>,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Self {
         Self {
-            request: Request::undocumented(&account.shared.base_url, method, path, body),
+            request: Request::undocumented(&inner.base_url, method, path, body),
             operation: &UNDOCUMENTED,
-            options: account.shared.options,
-            account,
+            options: inner.options,
+            inner,
+            credentials,
             answer: PhantomData,
         }
     }
@@ -234,7 +240,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 otel.kind = "client",
                 http.request.method = self.request.as_ref().map_or("", |r| r.method.as_str()),
                 url.template = Some(self.operation.path).filter(|path| !path.is_empty()),
-                server.address = %self.account.shared.host(),
+                server.address = %self.inner.host(),
                 http.response.status_code = Empty,
                 http.request.resend_count = Empty,
                 error.type = Empty,
@@ -267,7 +273,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 "no Tokio runtime; await the call inside one",
             ));
         }
-        let account = self.account.clone();
+        let (inner, credentials) = (self.inner.clone(), self.credentials.clone());
         let mut deadline = after(self.options.timeout);
         let mut made = Made::default();
         let mut last = None::<Error>;
@@ -275,29 +281,32 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let at_leisure = patient && made.attempts == 0;
             let limits = WaitLimits {
                 deadline: Some(deadline).filter(|_| !at_leisure),
-                max_pause: account.shared.max_retry_after,
+                max_pause: inner.max_retry_after,
                 max_starvation: self.options.timeout,
             };
-            let permit = account.limiter.acquire(limits).await.map_err(|hold| {
+            let permit = credentials.limiter.acquire(limits).await.map_err(|hold| {
                 let last = last.take();
                 last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
             })?;
             if at_leisure {
                 deadline = after(self.options.timeout);
             }
-            let key = account.key.now().map_err(|reason| made.refused(reason))?;
+            let key = credentials
+                .key
+                .now()
+                .map_err(|reason| made.refused(reason))?;
             let (request, body) = self.attempt(&key, &mut made)?;
             let mut exchange = Exchange::default();
             let until = after(self.options.attempt_timeout).min(deadline);
             let ended = {
                 let asked = self.described()?;
-                let is_asked = |url: &Url| asked.is_at(url, &account.shared.base_url);
-                let answer = exchange.execute(&account.shared.http, request, body);
+                let is_asked = |url: &Url| asked.is_at(url, &inner.base_url);
+                let answer = exchange.execute(&inner.http, request, body);
                 timeout_at(until, exchange.read(answer, is_asked)).await
             };
             let error = match self.outcome(exchange, ended, deadline, &key, &mut made) {
                 Ok(response) => {
-                    account.limiter.on_success(permit);
+                    credentials.limiter.on_success(permit);
                     return Ok(response);
                 }
                 Err(error) => error,
@@ -307,9 +316,9 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 error.retry_after(),
             ) {
                 (None, _) => {}
-                (Some(429), asked) => account.limiter.on_throttled(permit, asked),
-                (Some(503), Some(asked)) => account.limiter.on_unavailable(permit, asked),
-                (Some(_), _) => account.limiter.on_success(permit),
+                (Some(429), asked) => credentials.limiter.on_throttled(permit, asked),
+                (Some(503), Some(asked)) => credentials.limiter.on_unavailable(permit, asked),
+                (Some(_), _) => credentials.limiter.on_success(permit),
             }
             let Some(wait) = self.again(&error, &key, deadline, &mut made) else {
                 return Err(error);
@@ -329,24 +338,24 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         deadline: Instant,
         made: &mut Made,
     ) -> Option<Duration> {
-        let Account { shared, budget, .. } = &*self.account;
+        let (inner, budget) = (&self.inner, &self.credentials.budget);
         if made.applied && !self.described().is_ok_and(|request| request.repeatable) {
             return None;
         }
         let unknown = error.status().is_some_and(|status| status == 401);
-        if unknown && error.is_auth() && !made.rekeyed && self.account.key.refused(key) {
+        if unknown && error.is_auth() && !made.rekeyed && self.credentials.key.refused(key) {
             made.rekeyed = true;
             return Some(Duration::ZERO);
         }
         let asked = error.retry_after().unwrap_or_default();
-        if !error.is_retryable() || asked > shared.max_retry_after {
+        if !error.is_retryable() || asked > inner.max_retry_after {
             return None;
         }
         if error.is_rate_limited() {
             // The limiter sees to the wait.
             return (self.options.max_retries > 0).then_some(Duration::ZERO);
         }
-        let wait = asked + shared.backoff.jitter(made.retries);
+        let wait = asked + inner.backoff.jitter(made.retries);
         let used_up = made.retries == self.options.max_retries;
         if used_up || after(wait) >= deadline || !budget.withdraw() {
             return None;
@@ -361,11 +370,11 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         key: &HeaderValue,
         made: &mut Made,
     ) -> Result<(reqwest::Request, Option<Bytes>), Error> {
-        let Account { shared, budget, .. } = &*self.account;
+        let (inner, budget) = (&self.inner, &self.credentials.budget);
         let request = self.request.as_mut();
         let request = request.map_err(|reason| made.refused(reason.clone()))?;
         let mut more = HeaderMap::new();
-        if let Some(hook) = &shared.on_attempt {
+        if let Some(hook) = &inner.on_attempt {
             let attempt = Attempt {
                 number: made.attempts + 1,
                 operation: self.operation,
@@ -375,14 +384,14 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 return Err(made.refused(reserved(name)));
             }
         }
-        let known = [&shared.headers, &request.headers, &more];
+        let known = [&inner.headers, &request.headers, &more];
         let count = known.iter().map(|headers| headers.len()).sum::<usize>();
         let mut headers = HeaderMap::with_capacity(count + 1);
         for (name, value) in known.into_iter().flatten() {
             headers.insert(name, value.clone());
         }
         headers.insert(KEY_HEADER, key.clone());
-        let url = request.url(&shared.base_url);
+        let url = request.url(&inner.base_url);
         let mut attempt = reqwest::Request::new(request.method.clone(), url);
         *attempt.headers_mut() = headers;
         if made.attempts == 0 {
@@ -404,7 +413,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         let sent = exchange.end();
         let status = exchange.status.map(|status| status.as_u16());
         if status.is_some_and(|status| status != 401) {
-            self.account.key.accepted(key);
+            self.credentials.key.accepted(key);
         }
         let resend_count = made.attempts - 1;
         let whole = matches!(ended, Ok(Ok(())));
@@ -491,7 +500,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 .then(|| redact::message(&body, whole, &hidden))
                 .flatten(),
             retry_after: retry_after(&headers),
-            redirect: location_host(&headers, &self.account.shared.base_url)
+            redirect: location_host(&headers, &self.inner.base_url)
                 .map(|host| redact::redact(&host, &hidden)),
             headers,
             body,
@@ -504,7 +513,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         let Ok(request) = &self.request else {
             return hidden;
         };
-        for key in self.account.key.recent().iter().chain([key]) {
+        for key in self.credentials.key.recent().iter().chain([key]) {
             hidden.secret(key.to_str().unwrap_or_default());
         }
         for value in self.operation.path_values(&request.path) {

@@ -3,18 +3,21 @@
 use std::{fmt, sync::Arc};
 
 use http::Method;
+use progenitor_client::ResponseValue;
 use serde_json::Value;
 
 use crate::{
-    account::Account,
     builder::ClientBuilder,
     call::Call,
     error::Error,
     generated::{
+        self,
         models::{PhoneNumber, PhoneNumberUpdate},
         operations,
     },
+    inner::{ClientInner, Credentials},
     key::KeySource,
+    operation::Operation,
     types::E164,
 };
 
@@ -36,7 +39,8 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    account: Arc<Account>,
+    inner: Arc<ClientInner>,
+    credentials: Arc<Credentials>,
 }
 
 impl Client {
@@ -85,10 +89,11 @@ impl Client {
     /// ASCII.
     pub fn with_api_key(&self, api_key: impl Into<String>) -> Result<Self, Error> {
         let key = KeySource::Text(api_key.into().into());
-        let account =
-            Account::new(key, self.account.shared.clone()).map_err(Error::configuration)?;
+        let credentials =
+            Credentials::new(key, self.inner.rate_limit).map_err(Error::configuration)?;
         Ok(Self {
-            account: Arc::new(account),
+            inner: self.inner.clone(),
+            credentials: Arc::new(credentials),
         })
     }
 
@@ -114,7 +119,8 @@ impl Client {
         reason = "a body is made for its request"
     )]
     pub fn request(&self, method: Method, path: &str, body: Option<Value>) -> Call<Value> {
-        Call::undocumented(self.account.clone(), method, path, body.as_ref())
+        let (inner, credentials) = (self.inner.clone(), self.credentials.clone());
+        Call::undocumented(inner, credentials, method, path, body.as_ref())
     }
 
     /// Sets the properties of a phone number that `update` names, and leaves the others.
@@ -131,10 +137,21 @@ impl Client {
         number: &E164,
         update: &PhoneNumberUpdate,
     ) -> Call<PhoneNumber> {
-        let account = self.account.clone();
-        Call::new(account, &operations::UPDATE_PHONE_NUMBER, async |api| {
+        self.call(&operations::UPDATE_PHONE_NUMBER, async |api| {
             api.update_phone_number(number, update).await
         })
+    }
+
+    /// Makes a call of a generated operation.
+    pub(crate) fn call<T>(
+        &self,
+        operation: &'static Operation,
+        describe: impl AsyncFnOnce(
+            &generated::Client,
+        ) -> Result<ResponseValue<T>, progenitor_client::Error>,
+    ) -> Call<T> {
+        let (inner, credentials) = (self.inner.clone(), self.credentials.clone());
+        Call::new(inner, credentials, operation, describe)
     }
 }
 
@@ -149,17 +166,19 @@ impl ClientBuilder {
     /// header is not one, or is the client's own to set; or if the HTTP client cannot be set up,
     /// for want of root certificates for https, say.
     pub fn build(self) -> Result<Client, Error> {
-        let account = Arc::new(self.account()?);
-        Ok(Client { account })
+        let (inner, credentials) = self.check()?;
+        Ok(Client {
+            inner: Arc::new(inner),
+            credentials: Arc::new(credentials),
+        })
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shared = &self.account.shared;
         f.debug_struct("Client")
-            .field("host", &shared.host())
-            .field("options", &shared.options)
+            .field("host", &self.inner.host())
+            .field("options", &self.inner.options)
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,6 @@
 // The generated code names this crate's types by their full path.
 extern crate self as sigmamind;
 
-mod account;
 mod backoff;
 mod batch;
 #[cfg(feature = "blocking")]
@@ -15,6 +14,9 @@ mod client;
 mod error;
 mod exchange;
 mod generated;
+mod headers;
+mod hooks;
+mod inner;
 mod key;
 mod limiter;
 #[cfg(feature = "mock")]
@@ -28,7 +30,6 @@ mod tls;
 mod types;
 mod validation;
 
-pub use account::Attempt;
 pub use batch::Batch;
 pub use builder::ClientBuilder;
 pub use call::Call;
@@ -39,6 +40,7 @@ pub use generated::{
     models::{self, PhoneNumber, PhoneNumberUpdate, Provider},
     operations,
 };
+pub use hooks::Attempt;
 pub use http;
 pub use operation::{Document, Operation};
 pub use reqwest;
