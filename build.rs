@@ -29,7 +29,11 @@ fn generate(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
             .with_crate("sigmamind", CrateVers::Any, None)
             .with_crate("std", CrateVers::Any, None)
             .with_map_type("::std::collections::BTreeMap")
-            .with_inner_type("crate::request::Describe".parse().expect("it is a path")),
+            .with_inner_type(
+                "crate::request::RequestCapture"
+                    .parse()
+                    .expect("it is a path"),
+            ),
     );
     let tokens = generator.generate_tokens(&lowered);
     let tokens = tokens.map_err(Failure::unsupported)?;

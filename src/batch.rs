@@ -148,8 +148,8 @@ where
                 Ok(panic) => panic::resume_unwind(panic),
                 // Its runtime was shut down.
                 Err(cancelled) => Err(Error::new(Kind::Transport)
-                    .because(cancelled)
-                    .after(1, true)),
+                    .with_source(cancelled)
+                    .with_history(1, true)),
             },
         };
         let (attempts, refused) = match &outcome {

@@ -29,8 +29,8 @@ use tracing::{Instrument, debug, field::Empty, info_span};
 
 use crate::{
     backoff::{retry_after, within_a_year},
-    error::{Error, Kind, Malformed, Met},
-    exchange::{Exchange, MAX_ERROR, Stopped},
+    error::{Error, Kind, Malformed, ResponseContext},
+    exchange::{Exchange, MAX_ERROR, ReadError},
     generated::{self, KEY_HEADER},
     headers::{header, is_reserved, reserved},
     hooks::Attempt,
@@ -195,7 +195,7 @@ impl<T> Call<T> {
 
 /// What the attempts of a call have come to so far.
 #[derive(Default)]
-struct Made {
+struct AttemptHistory {
     attempts: u32,
     /// Those after a failure; a rate limit and a new key are none.
     retries: u32,
@@ -205,10 +205,10 @@ struct Made {
     rekeyed: bool,
 }
 
-impl Made {
-    /// The error of an attempt that is not made.
+impl AttemptHistory {
+    /// The error of an attempt that was not made.
     fn refused(&self, reason: String) -> Error {
-        Error::configuration(reason).after(self.attempts, self.applied)
+        Error::configuration(reason).with_history(self.attempts, self.applied)
     }
 }
 
@@ -225,14 +225,14 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         self.run(false)
     }
 
-    /// Sends it. If it is patient, its clock starts with its first permit of the limiter.
+    /// Sends it. If it is unhurried, its clock starts with its first permit of the limiter.
     #[allow(
         clippy::manual_async_fn,
         reason = "this says that it is Send and owns what it needs"
     )]
     pub(crate) fn run(
         mut self,
-        patient: bool,
+        unhurried: bool,
     ) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
         async move {
             let span = info_span!(
@@ -246,7 +246,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 error.type = Empty,
             );
             // Pinned where it is, a future this large is not moved.
-            let attempts = pin!(self.attempts(patient));
+            let attempts = pin!(self.attempts(unhurried));
             let mut attempts = attempts.instrument(span);
             let outcome = (&mut attempts).await;
             // Once, at the end: what an earlier attempt met would not describe the call.
@@ -266,7 +266,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// Attempts until one succeeds or fails for good, or until time or retries run out.
-    async fn attempts(&mut self, patient: bool) -> Result<Response<T>, Error> {
+    async fn attempts(&mut self, unhurried: bool) -> Result<Response<T>, Error> {
         self.validate()?;
         if Handle::try_current().is_err() {
             return Err(Error::configuration(
@@ -275,10 +275,10 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         }
         let (inner, credentials) = (self.inner.clone(), self.credentials.clone());
         let mut deadline = after(self.options.timeout);
-        let mut made = Made::default();
+        let mut history = AttemptHistory::default();
         let mut last = None::<Error>;
         loop {
-            let at_leisure = patient && made.attempts == 0;
+            let at_leisure = unhurried && history.attempts == 0;
             let limits = WaitLimits {
                 deadline: Some(deadline).filter(|_| !at_leisure),
                 max_pause: inner.max_retry_after,
@@ -286,7 +286,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             };
             let permit = credentials.limiter.acquire(limits).await.map_err(|hold| {
                 let last = last.take();
-                last.map_or_else(|| Error::held(hold), |error| error.waiting(hold))
+                last.map_or_else(|| Error::held(hold), |error| error.with_retry_after(hold))
             })?;
             if at_leisure {
                 deadline = after(self.options.timeout);
@@ -294,8 +294,8 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             let key = credentials
                 .key
                 .now()
-                .map_err(|reason| made.refused(reason))?;
-            let (request, body) = self.attempt(&key, &mut made)?;
+                .map_err(|reason| history.refused(reason))?;
+            let (request, body) = self.attempt(&key, &mut history)?;
             let mut exchange = Exchange::default();
             let until = after(self.options.attempt_timeout).min(deadline);
             let ended = {
@@ -304,7 +304,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 let answer = exchange.execute(&inner.http, request, body);
                 timeout_at(until, exchange.read(answer, is_asked)).await
             };
-            let error = match self.outcome(exchange, ended, deadline, &key, &mut made) {
+            let error = match self.outcome(exchange, ended, deadline, &key, &mut history) {
                 Ok(response) => {
                     credentials.limiter.on_success(permit);
                     return Ok(response);
@@ -320,7 +320,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 (Some(503), Some(asked)) => credentials.limiter.on_unavailable(permit, asked),
                 (Some(_), _) => credentials.limiter.on_success(permit),
             }
-            let Some(wait) = self.again(&error, &key, deadline, &mut made) else {
+            let Some(wait) = self.again(&error, &key, deadline, &mut history) else {
                 return Err(error);
             };
             last = Some(error);
@@ -336,15 +336,15 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         error: &Error,
         key: &HeaderValue,
         deadline: Instant,
-        made: &mut Made,
+        history: &mut AttemptHistory,
     ) -> Option<Duration> {
         let (inner, budget) = (&self.inner, &self.credentials.budget);
-        if made.applied && !self.described().is_ok_and(|request| request.repeatable) {
+        if history.applied && !self.described().is_ok_and(|request| request.repeatable) {
             return None;
         }
         let unknown = error.status().is_some_and(|status| status == 401);
-        if unknown && error.is_auth() && !made.rekeyed && self.credentials.key.refused(key) {
-            made.rekeyed = true;
+        if unknown && error.is_auth() && !history.rekeyed && self.credentials.key.refused(key) {
+            history.rekeyed = true;
             return Some(Duration::ZERO);
         }
         let asked = error.retry_after().unwrap_or_default();
@@ -355,12 +355,12 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             // The limiter sees to the wait.
             return (self.options.max_retries > 0).then_some(Duration::ZERO);
         }
-        let wait = asked + inner.backoff.jitter(made.retries);
-        let used_up = made.retries == self.options.max_retries;
+        let wait = asked + inner.backoff.jitter(history.retries);
+        let used_up = history.retries == self.options.max_retries;
         if used_up || after(wait) >= deadline || !budget.withdraw() {
             return None;
         }
-        made.retries += 1;
+        history.retries += 1;
         Some(wait)
     }
 
@@ -368,20 +368,20 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     fn attempt(
         &mut self,
         key: &HeaderValue,
-        made: &mut Made,
+        history: &mut AttemptHistory,
     ) -> Result<(reqwest::Request, Option<Bytes>), Error> {
         let (inner, budget) = (&self.inner, &self.credentials.budget);
         let request = self.request.as_mut();
-        let request = request.map_err(|reason| made.refused(reason.clone()))?;
+        let request = request.map_err(|reason| history.refused(reason.clone()))?;
         let mut more = HeaderMap::new();
         if let Some(hook) = &inner.on_attempt {
             let attempt = Attempt {
-                number: made.attempts + 1,
+                number: history.attempts + 1,
                 operation: self.operation,
             };
             hook(&mut more, &attempt);
             if let Some(name) = more.keys().find(|name| is_reserved(name)) {
-                return Err(made.refused(reserved(name)));
+                return Err(history.refused(reserved(name)));
             }
         }
         let known = [&inner.headers, &request.headers, &more];
@@ -394,10 +394,10 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         let url = request.url(&inner.base_url);
         let mut attempt = reqwest::Request::new(request.method.clone(), url);
         *attempt.headers_mut() = headers;
-        if made.attempts == 0 {
+        if history.attempts == 0 {
             budget.deposit();
         }
-        made.attempts += 1;
+        history.attempts += 1;
         Ok((attempt, request.body.clone()))
     }
 
@@ -405,17 +405,17 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     fn outcome(
         &self,
         mut exchange: Exchange,
-        ended: Result<Result<(), Stopped>, Elapsed>,
+        ended: Result<Result<(), ReadError>, Elapsed>,
         deadline: Instant,
         key: &HeaderValue,
-        made: &mut Made,
+        history: &mut AttemptHistory,
     ) -> Result<Response<T>, Error> {
         let sent = exchange.end();
         let status = exchange.status.map(|status| status.as_u16());
         if status.is_some_and(|status| status != 401) {
             self.credentials.key.accepted(key);
         }
-        let resend_count = made.attempts - 1;
+        let resend_count = history.attempts - 1;
         let whole = matches!(ended, Ok(Ok(())));
         let error = match self.value(ended, deadline, &exchange) {
             Ok(value) => {
@@ -429,34 +429,34 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                     status: exchange.status.unwrap_or_default(),
                     headers: mem::take(&mut exchange.headers),
                     body: mem::take(&mut exchange.body),
-                    attempts: made.attempts,
+                    attempts: history.attempts,
                 });
             }
-            Err(error) => error.with(self.met(&mut exchange, whole, key)),
+            Err(error) => error.with_response(self.response_context(&mut exchange, whole, key)),
         };
         let unseen = error.is_refusal() || error.is_connect() || error.is_configuration();
-        made.applied |= sent && !unseen;
-        made.attempts -= u32::from(error.is_configuration());
+        history.applied |= sent && !unseen;
+        history.attempts -= u32::from(error.is_configuration());
         debug!(
             http.request.resend_count = resend_count,
             http.response.status_code = status,
             error.type = &*error.error_type(),
             "attempt failed"
         );
-        Err(error.after(made.attempts, made.applied))
+        Err(error.with_history(history.attempts, history.applied))
     }
 
     /// What the answer says, or why it does not.
     fn value(
         &self,
-        ended: Result<Result<(), Stopped>, Elapsed>,
+        ended: Result<Result<(), ReadError>, Elapsed>,
         deadline: Instant,
         exchange: &Exchange,
     ) -> Result<T, Error> {
         if exchange.redirected {
             let error = Error::new(Kind::Redirected);
             return Err(match ended {
-                Ok(Err(Stopped::Broken(source))) => error.because_of(source),
+                Ok(Err(ReadError::Broken(source))) => error.with_reqwest_source(source),
                 _ => error,
             });
         }
@@ -471,30 +471,35 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 value.map_err(|(problem, source)| {
                     let error = Error::new(Kind::Decode(problem));
                     match source {
-                        Some(source) => error.because(Malformed(source)),
+                        Some(source) => error.with_source(Malformed(source)),
                         None => error,
                     }
                 })
             }
-            Ok(Err(Stopped::TooLong)) => Err(Error::new(Kind::Decode("is longer than 1 MiB"))),
-            Ok(Err(Stopped::Garbled(source))) => {
-                Err(Error::new(Kind::Decode("is garbled")).because_of(source))
+            Ok(Err(ReadError::TooLong)) => Err(Error::new(Kind::Decode("is longer than 1 MiB"))),
+            Ok(Err(ReadError::Malformed(source))) => {
+                Err(Error::new(Kind::Decode("is garbled")).with_reqwest_source(source))
             }
-            Ok(Err(Stopped::Broken(source))) => Err(Error::transport(source)),
+            Ok(Err(ReadError::Broken(source))) => Err(Error::transport(source)),
             Err(_) if Instant::now() < deadline => Err(timed_out(self.options.attempt_timeout)),
             Err(_) => Err(timed_out(self.options.timeout)),
         }
     }
 
     /// What an error keeps of the answer.
-    fn met(&self, exchange: &mut Exchange, whole: bool, key: &HeaderValue) -> Met {
+    fn response_context(
+        &self,
+        exchange: &mut Exchange,
+        whole: bool,
+        key: &HeaderValue,
+    ) -> ResponseContext {
         let hidden = self.hidden(key);
         let whole = whole && exchange.body.len() < MAX_ERROR;
         let mut body = mem::take(&mut exchange.body);
         body.truncate(MAX_ERROR);
         let headers = mem::take(&mut exchange.headers);
         let refused = exchange.status.is_some_and(|status| !status.is_success());
-        Met {
+        ResponseContext {
             status: exchange.status,
             message: refused
                 .then(|| redact::message(&body, whole, &hidden))

@@ -28,7 +28,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: Kind,
-    met: Met,
+    response: ResponseContext,
     attempts: u32,
     may_have_been_applied: bool,
     source: Option<Source>,
@@ -36,7 +36,7 @@ struct Inner {
 
 /// What came of the last attempt's answer.
 #[derive(Default)]
-pub(crate) struct Met {
+pub(crate) struct ResponseContext {
     pub status: Option<StatusCode>,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
@@ -52,7 +52,7 @@ pub(crate) enum Kind {
     InvalidRequest(String),
     Configuration(String),
     Setup,
-    /// No request may leave for as long as [`Met::retry_after`] says.
+    /// No request may leave for as long as [`ResponseContext::retry_after`] says.
     Held,
     Connect,
     Transport,
@@ -71,7 +71,7 @@ impl Error {
     pub(crate) fn new(kind: Kind) -> Self {
         Self(Box::new(Inner {
             kind,
-            met: Met::default(),
+            response: ResponseContext::default(),
             attempts: 0,
             may_have_been_applied: false,
             source: None,
@@ -87,23 +87,23 @@ impl Error {
     }
 
     pub(crate) fn setup(source: impl Into<Source>) -> Self {
-        Self::new(Kind::Setup).because(source)
+        Self::new(Kind::Setup).with_source(source)
     }
 
     pub(crate) fn held(wait: Duration) -> Self {
-        Self::new(Kind::Held).with(Met {
+        Self::new(Kind::Held).with_response(ResponseContext {
             retry_after: Some(wait),
-            ..Met::default()
+            ..ResponseContext::default()
         })
     }
 
-    pub(crate) fn because(mut self, source: impl Into<Source>) -> Self {
+    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    pub(crate) fn with(mut self, met: Met) -> Self {
-        self.0.met = met;
+    pub(crate) fn with_response(mut self, response: ResponseContext) -> Self {
+        self.0.response = response;
         self
     }
 
@@ -121,43 +121,43 @@ impl Error {
         } else {
             Kind::Transport
         };
-        Self::new(kind).because_of(source)
+        Self::new(kind).with_reqwest_source(source)
     }
 
     /// With an error of the HTTP client's as the cause, less what may have a secret in it: the URL,
     /// which has the path's values, and what a server says when it ends a connection.
-    pub(crate) fn because_of(self, source: reqwest::Error) -> Self {
+    pub(crate) fn with_reqwest_source(self, source: reqwest::Error) -> Self {
         #[cfg(feature = "http2")]
         if let Some(reason) = gone_away(&source) {
-            return self.because(GoneAway(reason));
+            return self.with_source(GoneAway(reason));
         }
-        self.because(source.without_url())
+        self.with_source(source.without_url())
     }
 
     /// Adds what the call's attempts so far have come to.
-    pub(crate) fn after(mut self, attempts: u32, may_have_been_applied: bool) -> Self {
+    pub(crate) fn with_history(mut self, attempts: u32, may_have_been_applied: bool) -> Self {
         self.0.attempts = attempts;
         self.0.may_have_been_applied = may_have_been_applied;
         self
     }
 
     /// Tells of a wait that is longer than the server's.
-    pub(crate) fn waiting(mut self, wait: Duration) -> Self {
-        let known = self.0.met.retry_after.unwrap_or_default();
-        self.0.met.retry_after = Some(known.max(wait));
+    pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
+        let known = self.0.response.retry_after.unwrap_or_default();
+        self.0.response.retry_after = Some(known.max(wait));
         self
     }
 
     /// The HTTP status of the last attempt; `None` if no answer came.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        self.0.met.status
+        self.0.response.status
     }
 
     /// The headers of the last attempt's answer; empty if none came.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.0.met.headers
+        &self.0.response.headers
     }
 
     /// The first 64 KiB of the last attempt's body, as it came; empty if there was none.
@@ -165,7 +165,7 @@ impl Error {
     /// A server may repeat in it what was sent, secrets included.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &self.0.met.body
+        &self.0.response.body
     }
 
     /// What the server says is wrong: from `message`, `msg`, `error`, `errors`, `detail` or `title`
@@ -176,13 +176,13 @@ impl Error {
     /// shortened is not found.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
-        self.0.met.message.as_deref()
+        self.0.response.message.as_deref()
     }
 
     /// The id to give to the server's support; see [`Response::request_id`](crate::Response::request_id).
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        request_id(&self.0.met.headers)
+        request_id(&self.0.response.headers)
     }
 
     /// How many requests were attempted; 0 if the call was refused before the first.
@@ -198,7 +198,7 @@ impl Error {
     /// ([`attempts`](Self::attempts) is 0) has what is left of it.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.0.met.retry_after
+        self.0.response.retry_after
     }
 
     /// Whether the request may have taken effect although the call failed.
@@ -330,7 +330,7 @@ impl Error {
     /// What to do about a status.
     fn advice(&self) -> Cow<'static, str> {
         match self.status().map_or(0, |status| status.as_u16()) {
-            300..=399 => match &self.0.met.redirect {
+            300..=399 => match &self.0.response.redirect {
                 Some(host) => format!(
                     "the redirect to {host} was not followed, because the key would go along; \
                      correct the base URL"
@@ -353,9 +353,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, met, .. } = &*self.0;
+        let Inner { kind, response, .. } = &*self.0;
         if let (Kind::Transport | Kind::Timeout(_) | Kind::Decode(_), Some(status)) =
-            (kind, met.status)
+            (kind, response.status)
         {
             write!(f, "the request was accepted ({status}), but ")?;
         }
@@ -378,7 +378,7 @@ impl fmt::Display for Error {
                 f,
                 "nothing may be sent yet, because the rate is limited; wait {:?} before the next \
                  call",
-                met.retry_after.unwrap_or_default()
+                response.retry_after.unwrap_or_default()
             )?,
             Kind::Connect if self.names_a_certificate() => f.write_str(
                 "no connection could be made, because of a certificate; check the base URL, the \
@@ -402,9 +402,9 @@ impl fmt::Display for Error {
                 f.write_str("; try again later or allow more time")?;
             }
             Kind::Status => {
-                let status = met.status.unwrap_or_default();
+                let status = response.status.unwrap_or_default();
                 write!(f, "SigmaMind answered {status}")?;
-                if let Some(message) = &met.message {
+                if let Some(message) = &response.message {
                     write!(f, " ({message})")?;
                 }
                 write!(f, "; {}", self.advice())?;
@@ -431,15 +431,15 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner {
             kind,
-            met,
+            response,
             attempts,
             may_have_been_applied,
             source,
         } = &*self.0;
         f.debug_struct("Error")
             .field("kind", kind)
-            .field("status", &met.status)
-            .field("message", &met.message)
+            .field("status", &response.status)
+            .field("message", &response.message)
             .field("attempts", attempts)
             .field("may_have_been_applied", may_have_been_applied)
             .field("source", &source.as_ref().map(ToString::to_string))

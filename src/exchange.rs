@@ -27,9 +27,9 @@ pub(crate) const MAX_ERROR: usize = 64 << 10;
 /// not sent any more.
 #[derive(Default)]
 pub(crate) struct Exchange {
-    sent: Sent,
+    sent: SendState,
     /// The server says that it did not look at the request.
-    untouched: bool,
+    unprocessed: bool,
     pub status: Option<StatusCode>,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
@@ -38,12 +38,12 @@ pub(crate) struct Exchange {
 }
 
 /// Why an attempt stopped before the end of its answer.
-pub(crate) enum Stopped {
+pub(crate) enum ReadError {
     Broken(reqwest::Error),
     /// The answer is longer than a success may be.
     TooLong,
     /// The answer's body breaks the grammar of HTTP.
-    Garbled(reqwest::Error),
+    Malformed(reqwest::Error),
 }
 
 impl Exchange {
@@ -59,7 +59,7 @@ impl Exchange {
         if !(self.sent.bodiless && request.method().is_safe()) {
             let body = Some(body.unwrap_or_default());
             let sent = self.sent.clone();
-            *request.body_mut() = Some(Body::wrap(Watched { body, sent }));
+            *request.body_mut() = Some(Body::wrap(TrackedBody { body, sent }));
         }
         http.execute(request)
     }
@@ -70,13 +70,13 @@ impl Exchange {
         &mut self,
         answer: impl Future<Output = reqwest::Result<Response>>,
         is_asked: impl Fn(&Url) -> bool,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), ReadError> {
         let mut response = answer.await.map_err(|error| {
-            self.untouched = is_untouched(&error);
+            self.unprocessed = is_unprocessed(&error);
             // What has left once does not fail to begin.
             let again = self.sent.has_begun() && (error.is_builder() || error.is_connect());
             self.redirected = again || error.is_redirect();
-            Stopped::Broken(error)
+            ReadError::Broken(error)
         })?;
         self.redirected = !is_asked(response.url());
         self.status = Some(response.status());
@@ -87,7 +87,7 @@ impl Exchange {
             let room = most - self.body.len();
             self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room && success {
-                return Err(Stopped::TooLong);
+                return Err(ReadError::TooLong);
             }
             if chunk.len() >= room && !success {
                 break;
@@ -98,7 +98,7 @@ impl Exchange {
 
     /// Ends the attempt, and says whether the server may have seen the request.
     pub fn end(&self) -> bool {
-        self.sent.end() && !self.untouched
+        self.sent.end() && !self.unprocessed
     }
 }
 
@@ -108,7 +108,7 @@ impl Drop for Exchange {
     }
 }
 
-fn stopped(error: reqwest::Error) -> Stopped {
+fn stopped(error: reqwest::Error) -> ReadError {
     // So hyper, and who decompresses, tell of bytes that make no sense.
     let senseless = |kind| matches!(kind, ErrorKind::InvalidData | ErrorKind::InvalidInput);
     let garbled = causes(&error).any(|cause| {
@@ -116,16 +116,16 @@ fn stopped(error: reqwest::Error) -> Stopped {
         io.is_some_and(|io| senseless(io.kind()))
     });
     if garbled || is_not_http(&error) {
-        Stopped::Garbled(error)
+        ReadError::Malformed(error)
     } else {
-        Stopped::Broken(error)
+        ReadError::Broken(error)
     }
 }
 
 /// Whether the server says that it did not look at the request: by refusing its stream, or by
 /// going away before it.
 #[cfg(feature = "http2")]
-fn is_untouched(error: &reqwest::Error) -> bool {
+fn is_unprocessed(error: &reqwest::Error) -> bool {
     causes(error)
         .filter_map(|cause| cause.downcast_ref::<h2::Error>())
         .filter(|error| error.is_remote())
@@ -134,7 +134,7 @@ fn is_untouched(error: &reqwest::Error) -> bool {
 
 /// HTTP/1 has no way to say so.
 #[cfg(not(feature = "http2"))]
-fn is_untouched(_: &reqwest::Error) -> bool {
+fn is_unprocessed(_: &reqwest::Error) -> bool {
     false
 }
 
@@ -143,12 +143,12 @@ fn is_untouched(_: &reqwest::Error) -> bool {
 /// HTTP/1 does not ask for a body that is empty. So a request that has none counts as begun, and
 /// can be ended all the same, before HTTP/2 has asked for its end.
 #[derive(Clone, Default)]
-struct Sent {
+struct SendState {
     state: Arc<AtomicU8>,
     bodiless: bool,
 }
 
-impl Sent {
+impl SendState {
     const WAITING: u8 = 0;
     const BEGUN: u8 = 1;
     const ENDED: u8 = 2;
@@ -178,12 +178,12 @@ impl Sent {
 
 /// A request body that is there only as long as its call is, and notes when the connection takes
 /// it: from then on the server may have seen the request.
-struct Watched {
+struct TrackedBody {
     body: Option<Bytes>,
-    sent: Sent,
+    sent: SendState,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = Ended;
 

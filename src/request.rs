@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::generated;
 
 /// What a path that is written by hand may have, and a URL may not.
-const BESIDES_PATH: &AsciiSet = &CONTROLS
+const PATH_AND_QUERY: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
     .add(b'<')
@@ -60,7 +60,7 @@ impl Request {
             &generated::Client,
         ) -> Result<ResponseValue<T>, progenitor_client::Error>,
     ) -> Result<Self, String> {
-        let describe = Describe {
+        let describe = RequestCapture {
             url: RefCell::new(base_url.clone()),
             path: RefCell::default(),
             rest: RefCell::default(),
@@ -70,7 +70,7 @@ impl Request {
             let operation = pin!(operation(&api));
             operation.poll(&mut Context::from_waker(Waker::noop()))
         };
-        let Describe { url, path, rest } = api.inner;
+        let RequestCapture { url, path, rest } = api.inner;
         let this = match (rest.into_inner(), polled) {
             (Some((method, headers, body)), _) => Self {
                 repeatable: method != Method::POST,
@@ -78,7 +78,7 @@ impl Request {
                 path: path.into_inner(),
                 url: Some(url.into_inner()),
                 headers,
-                body: body.and_then(whole),
+                body: body.and_then(into_bytes),
             },
             (None, Poll::Ready(Err(error))) => return Err(reason(&error)),
             (None, _) => return Err("the generated operation does not describe its request".into()),
@@ -116,8 +116,8 @@ impl Request {
         if body.is_some() {
             headers.insert(CONTENT_TYPE, JSON);
         }
-        let path = utf8_percent_encode(path, BESIDES_PATH);
-        let path = format!("{path}{}", utf8_percent_encode(query, BESIDES_PATH));
+        let path = utf8_percent_encode(path, PATH_AND_QUERY);
+        let path = format!("{path}{}", utf8_percent_encode(query, PATH_AND_QUERY));
         let this = Self {
             url: Some(join(base_url, &path)),
             repeatable: method.is_idempotent(),
@@ -189,7 +189,7 @@ fn base_path(base_url: &Url) -> &str {
 }
 
 /// The bytes of a body that is in memory, without a copy.
-fn whole(mut body: Body) -> Option<Bytes> {
+fn into_bytes(mut body: Body) -> Option<Bytes> {
     match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
         _ => None,
@@ -208,14 +208,14 @@ fn reason(error: &progenitor_client::Error) -> String {
 }
 
 /// Stands in the generated client where requests would leave, and keeps what comes of one.
-pub(crate) struct Describe {
+pub(crate) struct RequestCapture {
     /// The base URL at first, then the request's.
     url: RefCell<Url>,
     path: RefCell<String>,
     rest: RefCell<Option<(Method, HeaderMap, Option<Body>)>>,
 }
 
-impl Describe {
+impl RequestCapture {
     /// The base URL with this path after its own.
     pub fn url(&self, path: String) -> Url {
         let url = join(&self.url.borrow(), &path);
@@ -224,7 +224,7 @@ impl Describe {
     }
 }
 
-impl ClientHooks<Describe> for generated::Client {
+impl ClientHooks<RequestCapture> for generated::Client {
     async fn pre<E>(
         &self,
         request: &mut reqwest::Request,
@@ -240,7 +240,7 @@ impl ClientHooks<Describe> for generated::Client {
 }
 
 // The generated client derives both, and nobody calls them.
-impl Clone for Describe {
+impl Clone for RequestCapture {
     fn clone(&self) -> Self {
         Self {
             url: self.url.clone(),
@@ -250,9 +250,9 @@ impl Clone for Describe {
     }
 }
 
-impl fmt::Debug for Describe {
+impl fmt::Debug for RequestCapture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Describe").finish_non_exhaustive()
+        f.debug_struct("RequestCapture").finish_non_exhaustive()
     }
 }
 
