@@ -7,7 +7,7 @@ use std::{
 };
 
 use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceStyle};
-use sigmamind_codegen::{self as codegen, Facts, Failure, Generated, Result, Sources};
+use sigmamind_codegen::{self as codegen, Failure, Generated, Model, Result, Sources};
 
 /// Names another document to generate from.
 const VARIABLE: &str = "SIGMAMIND_OPENAPI";
@@ -20,8 +20,8 @@ const SOURCES: [&str; 2] = ["src/client.rs", "src/lib.rs"];
 fn generate(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
     let value = codegen::parse(text)?;
     let document = codegen::read(&value, sources)?;
-    let facts = Facts::new(&document);
-    let lowered = codegen::lower(&facts, sources)?;
+    let model = Model::new(&document);
+    let lowered = codegen::lower(&model, sources)?;
     let mut generator = Generator::new(
         GenerationSettings::new()
             .with_interface(InterfaceStyle::Positional)
@@ -37,7 +37,7 @@ fn generate(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
     );
     let tokens = generator.generate_tokens(&lowered);
     let tokens = tokens.map_err(Failure::unsupported)?;
-    codegen::emit(&facts, tokens, generator.get_type_space(), file, text)
+    codegen::emit(&model, tokens, generator.get_type_space(), file, text)
 }
 
 fn main() {
@@ -54,12 +54,12 @@ fn main() {
         println!("cargo::rerun-if-changed={name}");
     }
     match write(&file, &name) {
-        Ok(left_out) => {
-            for (_, failure) in left_out.iter().take(WARNINGS) {
+        Ok(skipped) => {
+            for (_, failure) in skipped.iter().take(WARNINGS) {
                 println!("cargo::warning=left out: {}", failure.line(&name));
             }
-            if left_out.len() > WARNINGS {
-                let more = left_out.len() - WARNINGS;
+            if skipped.len() > WARNINGS {
+                let more = skipped.len() - WARNINGS;
                 println!("cargo::warning=left out: {more} more operations");
             }
         }
@@ -83,12 +83,12 @@ fn write(file: &Path, name: &str) -> Result<Vec<(String, Failure)>> {
     let [client, lib] = SOURCES.map(|source| read(Path::new(source)));
     let (client, lib) = (&client?, &lib?);
     let base = file.file_name().unwrap_or_default().to_string_lossy();
-    let Generated { code, left_out } =
+    let Generated { code, skipped } =
         codegen::guarded(|| generate(&base, &text, &Sources { client, lib }))?;
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("client.rs");
     fs::write(&out, code).map_err(|e| {
         let remedy = "Check that the target folder has room and is writable.";
         Failure::new("write the generated code", e.to_string(), remedy)
     })?;
-    Ok(left_out)
+    Ok(skipped)
 }

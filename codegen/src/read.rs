@@ -28,7 +28,7 @@ pub struct Document<'d> {
     pub(crate) key_header: String,
     pub(crate) operations: Vec<Operation<'d>>,
     /// Those that are not understood, and that the wrapper has no methods for.
-    pub(crate) left_out: Vec<(String, Failure)>,
+    pub(crate) skipped: Vec<(String, Failure)>,
     pub(crate) types: Types,
 }
 
@@ -87,7 +87,7 @@ pub fn read<'d>(
         server: None,
     };
     let is_wanted = |name: &String| methods.iter().any(|method| method.operation == *name);
-    let (mut operations, mut left_out) = (Vec::new(), Vec::new());
+    let (mut operations, mut skipped) = (Vec::new(), Vec::new());
     let mut found = find(root)?;
     // The first says which server it is.
     found.sort_by_key(|(operation, _)| !is_wanted(&operation.name));
@@ -95,7 +95,7 @@ pub fn read<'d>(
         match reader.whole(|reader| reader.operation(&mut operation, item)) {
             Ok(()) => operations.push(operation),
             Err(failure) if is_wanted(&operation.name) => return Err(failure),
-            Err(failure) => left_out.push((operation.id.to_owned(), failure)),
+            Err(failure) => skipped.push((operation.id.to_owned(), failure)),
         }
     }
     reader.components(types)?;
@@ -104,7 +104,7 @@ pub fn read<'d>(
         server: known.map_or_else(|| server(&[("", root)]), Ok)?,
         key_header: reader.key_header,
         operations,
-        left_out,
+        skipped,
         types: reader.schemas.types,
     })
 }

@@ -1,7 +1,7 @@
 //! The steps of the crate's build script.
 
 use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceStyle};
-use sigmamind_codegen::{self as codegen, Facts, Failure, Generated, Result, Sources};
+use sigmamind_codegen::{self as codegen, Failure, Generated, Model, Result, Sources};
 
 const SOURCES: Sources = Sources {
     client: include_str!("../../../src/client.rs"),
@@ -13,8 +13,8 @@ pub fn generate(file: &str, text: &str) -> Result<Generated> {
     codegen::guarded(|| {
         let value = codegen::parse(text)?;
         let document = codegen::read(&value, &SOURCES)?;
-        let facts = Facts::new(&document);
-        let lowered = codegen::lower(&facts, &SOURCES)?;
+        let model = Model::new(&document);
+        let lowered = codegen::lower(&model, &SOURCES)?;
         let mut generator = Generator::new(
             GenerationSettings::new()
                 .with_interface(InterfaceStyle::Positional)
@@ -30,6 +30,6 @@ pub fn generate(file: &str, text: &str) -> Result<Generated> {
         );
         let tokens = generator.generate_tokens(&lowered);
         let tokens = tokens.map_err(Failure::unsupported)?;
-        codegen::emit(&facts, tokens, generator.get_type_space(), file, text)
+        codegen::emit(&model, tokens, generator.get_type_space(), file, text)
     })
 }

@@ -13,37 +13,37 @@
 use serde_json::{Value, json};
 
 use crate::{
-    facts::{Facts, Way},
+    model::{Direction, Model},
     read::Operation,
     schema::properties,
 };
 
-pub fn document(facts: &Facts) -> Value {
+pub fn document(model: &Model) -> Value {
     let (mut paths, mut schemas) = (json!({}), json!({}));
-    for operation in &facts.document.operations {
-        paths[operation.path][operation.method] = of_operation(facts, operation);
+    for operation in &model.document.operations {
+        paths[operation.path][operation.method] = of_operation(model, operation);
     }
-    for (name, schema) in &facts.document.types {
+    for (name, schema) in &model.document.types {
         if schema["properties"].is_object() {
-            schemas[name] = of_object(facts, name, schema);
+            schemas[name] = of_object(model, name, schema);
         }
     }
     let info = json!({ "title": "the API", "version": "1" });
     json!({ "openapi": "3.0.3", "info": info, "paths": paths, "components": { "schemas": schemas } })
 }
 
-fn of_operation(facts: &Facts, operation: &Operation) -> Value {
-    let content = |schema, way| {
-        let schema = of_value(facts, schema, way);
+fn of_operation(model: &Model, operation: &Operation) -> Value {
+    let content = |schema, direction| {
+        let schema = of_value(model, schema, direction);
         json!({ "application/json": { "schema": schema } })
     };
     let parameters = operation.parameters.iter().map(|(name, schema)| {
-        let schema = of_value(facts, schema, Way::Request);
+        let schema = of_value(model, schema, Direction::Request);
         json!({ "name": name, "in": "path", "required": true, "schema": schema })
     });
     let mut response = json!({ "description": "" });
     if let Some(answer) = &operation.answer {
-        response["content"] = content(answer, Way::Response);
+        response["content"] = content(answer, Direction::Response);
     }
     let statuses = operation.statuses.iter();
     let responses = statuses.map(|status| ((*status).to_owned(), response.clone()));
@@ -54,41 +54,43 @@ fn of_operation(facts: &Facts, operation: &Operation) -> Value {
     });
     if let Some(schema) = &operation.body {
         written["requestBody"] =
-            json!({ "required": true, "content": content(schema, Way::Request) });
+            json!({ "required": true, "content": content(schema, Direction::Request) });
     }
     written
 }
 
-fn of_object(facts: &Facts, name: &str, object: &Value) -> Value {
-    let way = facts.way(name);
-    let required: Vec<_> = facts.required(object, way).collect();
+fn of_object(model: &Model, name: &str, object: &Value) -> Value {
+    let direction = model.direction(name);
+    let required: Vec<_> = model.required(object, direction).collect();
     let mut written = json!({ "type": "object", "properties": {}, "required": required });
     for (property, schema) in properties(object) {
-        let mut value = of_property(facts, schema, way);
+        let mut value = of_property(model, schema, direction);
         let is_collection = schema["type"] == "array" || schema["type"] == "object";
         let is_optional = is_collection && !required.contains(&property);
-        if is_optional && way != Way::Response && !facts.says(schema, "nullable") {
+        if is_optional && direction != Direction::Response && !model.has_flag(schema, "nullable") {
             value["nullable"] = true.into();
         }
         written["properties"][property] = value;
     }
     match &object["additionalProperties"] {
-        Value::Bool(false) if way == Way::Request => written["additionalProperties"] = false.into(),
-        others if others.is_object() && way != Way::Response => {
-            written["additionalProperties"] = of_item(facts, others, way);
+        Value::Bool(false) if direction == Direction::Request => {
+            written["additionalProperties"] = false.into()
+        }
+        others if others.is_object() && direction != Direction::Response => {
+            written["additionalProperties"] = of_item(model, others, direction);
         }
         _ => {}
     }
     written
 }
 
-fn of_property(facts: &Facts, schema: &Value, way: Way) -> Value {
-    let value = of_value(facts, schema, way);
-    if way == Way::Response || !facts.says(schema, "nullable") {
+fn of_property(model: &Model, schema: &Value, direction: Direction) -> Value {
+    let value = of_value(model, schema, direction);
+    if direction == Direction::Response || !model.has_flag(schema, "nullable") {
         return value;
     }
     // The generator does not see that it would be in itself.
-    let endless = |name| facts.circular.contains(name);
+    let endless = |name| model.circular.contains(name);
     let inner = if schema["$ref"].as_str().is_some_and(endless) {
         rust("std::boxed::Box", &[value])
     } else {
@@ -98,28 +100,28 @@ fn of_property(facts: &Facts, schema: &Value, way: Way) -> Value {
 }
 
 /// A value in a list or a map.
-fn of_item(facts: &Facts, schema: &Value, way: Way) -> Value {
-    let value = of_value(facts, schema, way);
-    if facts.says(schema, "nullable") && value != json!({}) {
+fn of_item(model: &Model, schema: &Value, direction: Direction) -> Value {
+    let value = of_value(model, schema, direction);
+    if model.has_flag(schema, "nullable") && value != json!({}) {
         return rust("std::option::Option", &[value]);
     }
     value
 }
 
 /// A value that is not null.
-fn of_value(facts: &Facts, schema: &Value, way: Way) -> Value {
+fn of_value(model: &Model, schema: &Value, direction: Direction) -> Value {
     let of_ours = |name: &str| rust(&format!("sigmamind::{name}"), &[]);
     if let Some(name) = schema["$ref"].as_str() {
-        return if facts.target(schema)["properties"].is_object() {
+        return if model.target(schema)["properties"].is_object() {
             json!({ "$ref": format!("#/components/schemas/{name}") })
         } else {
             of_ours(&format!("generated::enums::{name}"))
         };
     }
-    let item = |keyword: &str| of_item(facts, &schema[keyword], way);
+    let item = |keyword: &str| of_item(model, &schema[keyword], direction);
     match (schema["type"].as_str(), schema["format"].as_str()) {
         (Some("string"), Some("password")) => of_ours("types::Secret"),
-        (Some("string"), Some("e164")) if way == Way::Request => of_ours("types::E164"),
+        (Some("string"), Some("e164")) if direction == Direction::Request => of_ours("types::E164"),
         (Some("string"), Some("e164")) => of_ours("types::ReportedNumber"),
         (Some("integer"), Some("int32")) => json!({ "type": "integer", "format": "int32" }),
         (Some("integer"), _) => json!({ "type": "integer", "format": "int64" }),

@@ -3,30 +3,32 @@
 use serde_json::{Value, json};
 
 use crate::{
-    facts::{E164, Facts, Way, is_secret},
+    model::{Direction, E164, Model, is_secret},
     schema::entries,
 };
 
-pub fn of_type(facts: &Facts, name: &str) -> Value {
-    of_use(facts, &facts.document.types[name], facts.way(name))
+pub fn of_type(model: &Model, name: &str) -> Value {
+    of_use(model, &model.document.types[name], model.direction(name))
 }
 
-pub fn of_use(facts: &Facts, schema: &Value, way: Way) -> Value {
+pub fn of_use(model: &Model, schema: &Value, direction: Direction) -> Value {
     let mut written = json!({});
     for (keyword, value) in entries(schema) {
         written[keyword] = match &**keyword {
-            "items" | "additionalProperties" if value.is_object() => of_use(facts, value, way),
+            "items" | "additionalProperties" if value.is_object() => {
+                of_use(model, value, direction)
+            }
             "properties" => entries(value)
-                .map(|(name, value)| (name.clone(), of_use(facts, value, way)))
+                .map(|(name, value)| (name.clone(), of_use(model, value, direction)))
                 .collect(),
-            "required" if facts.required(schema, way).next().is_none() => continue,
-            "required" => facts.required(schema, way).collect(),
+            "required" if model.required(schema, direction).next().is_none() => continue,
+            "required" => model.required(schema, direction).collect(),
             "$ref" => format!("#/$defs/{}", value.as_str().unwrap_or_default()).into(),
             "nullable" | "x-loggable" | "x-repeats" | "x-order" | "x-variants" => continue,
             _ => value.clone(),
         };
     }
-    if schema["format"] == "e164" && way == Way::Response {
+    if schema["format"] == "e164" && direction == Direction::Response {
         written["type"] = json!(["string", "integer"]);
     } else if schema["format"] == "e164" && written["pattern"].is_null() {
         written["pattern"] = E164.into();
@@ -34,7 +36,7 @@ pub fn of_use(facts: &Facts, schema: &Value, way: Way) -> Value {
     if is_secret(schema) {
         written["writeOnly"] = true.into();
     }
-    if facts.says(schema, "nullable") {
+    if model.has_flag(schema, "nullable") {
         if let Some(Value::Array(values)) = written.get_mut("enum") {
             values.push(Value::Null);
         }

@@ -9,10 +9,11 @@ use serde_json::Value;
 use syn::{Attribute, Field, Fields, Ident, Item, ItemStruct, parse_quote};
 use typify::{Type, TypeDetails, TypeSpace};
 
+use super::json_schema;
 use crate::{
-    facts::{Facts, Way, referred},
     failure::{Failure, Result},
-    json_schema, names,
+    model::{Direction, Model, referred},
+    names,
     schema::{properties, texts},
 };
 
@@ -28,7 +29,7 @@ struct Member<'d> {
 }
 
 /// Changes the structs, and returns what is to be written beside them.
-pub fn complete(items: &mut [Item], space: &TypeSpace, facts: &Facts) -> Result<TokenStream> {
+pub fn complete(items: &mut [Item], space: &TypeSpace, model: &Model) -> Result<TokenStream> {
     let of_module = items.iter_mut().filter_map(|item| match item {
         Item::Mod(module) if module.ident == "types" => module.content.as_mut(),
         _ => None,
@@ -41,10 +42,10 @@ pub fn complete(items: &mut [Item], space: &TypeSpace, facts: &Facts) -> Result<
     let mut structs: BTreeMap<_, _> = structs.collect();
     let account: BTreeMap<_, _> = space.iter_types().map(|ty| (ty.name(), ty)).collect();
     let [mut written, mut enums, mut models] = [(); 3].map(|()| TokenStream::new());
-    for (name, schema) in &facts.document.types {
-        let (ident, ty) = (format_ident!("{name}"), path(name, facts));
+    for (name, schema) in &model.document.types {
+        let (ident, ty) = (format_ident!("{name}"), path(name, model));
         if let Some(target) = schema["$ref"].as_str() {
-            let target = path(target, facts);
+            let target = path(target, model);
             models.extend(quote!(pub type #ident = super::#target;));
             continue;
         }
@@ -56,16 +57,16 @@ pub fn complete(items: &mut [Item], space: &TypeSpace, facts: &Facts) -> Result<
             });
             let other = || Failure::changed(format!("`{name}` is not as described"));
             let (item, members) = known.ok_or_else(other)?;
-            attributes(item, schema, &members, facts);
+            attributes(item, schema, &members, model);
             written.extend([
-                methods(&ty, &members, facts),
-                debug(&ty, name, &members, facts),
+                methods(&ty, &members, model),
+                debug(&ty, name, &members, model),
             ]);
         } else {
-            enums.extend(choice(&ident, schema, facts));
+            enums.extend(choice(&ident, schema, model));
         }
         models.extend(quote!(#[doc(inline)] pub use super::#ty;));
-        written.extend(of_schema(name, &ty, facts));
+        written.extend(of_schema(name, &ty, model));
     }
     if let Some(name) = structs.into_keys().next() {
         return Err(Failure::changed(format!("`{name}` has no schema")));
@@ -79,9 +80,9 @@ pub fn complete(items: &mut [Item], space: &TypeSpace, facts: &Facts) -> Result<
     })
 }
 
-fn path(name: &str, facts: &Facts) -> TokenStream {
+fn path(name: &str, model: &Model) -> TokenStream {
     let ident = format_ident!("{name}");
-    let is_struct = facts.document.types[name]["properties"].is_object();
+    let is_struct = model.document.types[name]["properties"].is_object();
     if is_struct {
         quote!(types::#ident)
     } else {
@@ -127,13 +128,13 @@ fn members<'d>(
 
 /// `derive(Debug)` out; `non_exhaustive`, documentation and the reading of null in; the fields in
 /// the order of the document.
-fn attributes(item: &mut ItemStruct, schema: &Value, members: &[Member], facts: &Facts) {
-    let way = facts.way(&item.ident.to_string());
+fn attributes(item: &mut ItemStruct, schema: &Value, members: &[Member], model: &Model) {
+    let direction = model.direction(&item.ident.to_string());
     let default = members.iter().all(|member| !member.required);
     let default = default.then(|| quote!(Default,));
     let serde = |attribute: &Attribute| attribute.path().is_ident("serde");
     let serde: Vec<_> = item.attrs.drain(..).filter(serde).collect();
-    item.attrs.extend(docs(schema, facts));
+    item.attrs.extend(docs(schema, model));
     item.attrs.push(parse_quote!(
         #[derive(Clone, #default PartialEq, ::serde::Deserialize, ::serde::Serialize)]
     ));
@@ -153,8 +154,11 @@ fn attributes(item: &mut ItemStruct, schema: &Value, members: &[Member], facts: 
         field
             .attrs
             .retain(|attribute| attribute.path().is_ident("serde"));
-        field.attrs.extend(docs(schema, facts));
-        if inside.is_some() && way != Way::Response && facts.says(schema, "nullable") {
+        field.attrs.extend(docs(schema, model));
+        if inside.is_some()
+            && direction != Direction::Response
+            && model.has_flag(schema, "nullable")
+        {
             // Without this, null would be read as absent, and absence refused.
             let present = "crate::types::present";
             field
@@ -165,17 +169,17 @@ fn attributes(item: &mut ItemStruct, schema: &Value, members: &[Member], facts: 
     fields.named = sorted.into_iter().collect();
 }
 
-fn docs(schema: &Value, facts: &Facts) -> Option<Attribute> {
+fn docs(schema: &Value, model: &Model) -> Option<Attribute> {
     let own = schema["description"].as_str();
-    let text = own.or_else(|| facts.target(schema)["description"].as_str())?;
+    let text = own.or_else(|| model.target(schema)["description"].as_str())?;
     let text = format!(" {}", text.replace('\n', "\n "));
     Some(parse_quote!(#[doc = #text]))
 }
 
 /// `new` where something is required, and a setter for each field.
-fn methods(ty: &TokenStream, members: &[Member], facts: &Facts) -> TokenStream {
+fn methods(ty: &TokenStream, members: &[Member], model: &Model) -> TokenStream {
     let setters = members.iter().map(|member| {
-        let (name, docs) = (&member.name, docs(member.schema, facts));
+        let (name, docs) = (&member.name, docs(member.schema, model));
         let setter = format_ident!("{}", names::setter(&name.to_string()));
         let (ty, value) = match &member.inside {
             Some(inside) => (inside, quote!(::std::option::Option::Some(value.into()))),
@@ -209,10 +213,10 @@ fn methods(ty: &TokenStream, members: &[Member], facts: &Facts) -> TokenStream {
 }
 
 /// A `Debug` that shows what the document says may be shown.
-fn debug(ty: &TokenStream, title: &str, members: &[Member], facts: &Facts) -> TokenStream {
+fn debug(ty: &TokenStream, title: &str, members: &[Member], model: &Model) -> TokenStream {
     let fields = members.iter().map(|member| {
         let (name, title) = (&member.name, member.name.to_string());
-        let value = match (facts.is_shown(member.schema), &member.inside) {
+        let value = match (model.is_shown(member.schema), &member.inside) {
             (true, _) => quote!(&self.#name),
             (false, Some(_)) => quote!(&self.#name.as_ref().map(|_| crate::types::Hidden)),
             (false, None) => quote!(&crate::types::Hidden),
@@ -229,8 +233,8 @@ fn debug(ty: &TokenStream, title: &str, members: &[Member], facts: &Facts) -> To
 }
 
 /// An enum that is open, or one of several scalars.
-fn choice(name: &Ident, schema: &Value, facts: &Facts) -> TokenStream {
-    let (docs, shown) = (docs(schema, facts), facts.is_shown(schema));
+fn choice(name: &Ident, schema: &Value, model: &Model) -> TokenStream {
+    let (docs, shown) = (docs(schema, model), model.is_shown(schema));
     if schema["enum"].is_array() {
         let known: Vec<_> = texts(&schema["x-variants"]).collect();
         let mut others = ["Other", "Unlisted", "NotListed"].into_iter();
@@ -252,13 +256,13 @@ fn choice(name: &Ident, schema: &Value, facts: &Facts) -> TokenStream {
 }
 
 /// `JsonSchema`, from the document's own.
-fn of_schema(name: &str, ty: &TokenStream, facts: &Facts) -> TokenStream {
-    let used = referred(&facts.document.types[name]).into_iter();
+fn of_schema(name: &str, ty: &TokenStream, model: &Model) -> TokenStream {
+    let used = referred(&model.document.types[name]).into_iter();
     let types = used.map(|name| {
-        let ty = path(name, facts);
+        let ty = path(name, model);
         quote!((#name, _generator.subschema_for::<#ty>()))
     });
-    let schema = json_schema::of_type(facts, name).to_string();
+    let schema = json_schema::of_type(model, name).to_string();
     quote! {
         #[cfg(feature = "schemars")]
         impl ::schemars::JsonSchema for #ty {
