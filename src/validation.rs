@@ -65,30 +65,27 @@ impl Shape {
         match (validated, refusal.into_inner()) {
             (Ok(()), _) => Ok(()),
             (Err(_), Some(refusal)) => Err(refusal),
-            (Err(error), None) => Err(format!("the body cannot be checked: {error}")),
+            (Err(error), None) => Err(format!("the body cannot be validated: {error}")),
         }
     }
 
     /// Checks a text, or a number that is written as one.
     fn check_text(&self, text: &str, location: &Location<'_>) -> Result<(), String> {
-        let length = || text.chars().count() as u64;
         self.limits.iter().try_for_each(|limit| {
-            let refusal = match limit {
-                Limit::MinLength(least) => {
-                    return count(length(), "characters", *least, None, location);
-                }
-                Limit::MaxLength(most) => {
-                    return count(length(), "characters", 0, Some(*most), location);
+            let violation = match limit {
+                Limit::MinLength(_) | Limit::MaxLength(_) => {
+                    let length = Size::Characters(text.chars().count() as u64);
+                    return limit.check_size(length, location);
                 }
                 Limit::Pattern(pattern) if !pattern.is_match(text) => {
                     format!("does not match the pattern {}", pattern.as_str())
                 }
                 Limit::OneOf(values) if !values.contains(&text) => {
-                    format!("is not one of {}", values.join(", "))
+                    format!("must be one of {}", values.join(", "))
                 }
                 _ => return limit.check_number(text, location),
             };
-            Err(format!("{location} {refusal}"))
+            Err(format!("{location} {violation}"))
         })
     }
 }
@@ -114,9 +111,10 @@ impl Limit {
         let order = |limit: &Decimal| limit.order(text);
         let (holds, rule) = match self {
             Self::Minimum(limit) => (order(limit).is_ge(), format!("must be at least {limit}")),
-            Self::ExclusiveMinimum(limit) => {
-                (order(limit).is_gt(), format!("must be more than {limit}"))
-            }
+            Self::ExclusiveMinimum(limit) => (
+                order(limit).is_gt(),
+                format!("must be greater than {limit}"),
+            ),
             Self::Maximum(limit) => (order(limit).is_le(), format!("must be at most {limit}")),
             Self::ExclusiveMaximum(limit) => {
                 (order(limit).is_lt(), format!("must be less than {limit}"))
@@ -127,7 +125,7 @@ impl Limit {
             ),
             Self::OneOfNumbers(values) => {
                 let list: Vec<_> = values.iter().map(ToString::to_string).collect();
-                let rule = format!("is not one of {}", list.join(", "));
+                let rule = format!("must be one of {}", list.join(", "));
                 (values.iter().any(|value| order(value).is_eq()), rule)
             }
             _ => return Ok(()),
@@ -138,27 +136,42 @@ impl Limit {
             Err(format!("{location} {rule}"))
         }
     }
+
+    /// Checks the size of a value of the kind that the limit is for; other kinds are not limited.
+    fn check_size(&self, size: Size, location: &Location<'_>) -> Result<(), String> {
+        let violation = match (self, size) {
+            (Self::MinLength(min), Size::Characters(count)) if count < *min => {
+                let plural = if count == 1 { "" } else { "s" };
+                format!("is too short: {count} character{plural}, minimum {min}")
+            }
+            (Self::MaxLength(max), Size::Characters(count)) if count > *max => {
+                let plural = if count == 1 { "" } else { "s" };
+                format!("is too long: {count} character{plural}, maximum {max}")
+            }
+            (Self::MinItems(min), Size::Items(count)) if count < *min => {
+                format!("has too few items: {count}, minimum {min}")
+            }
+            (Self::MaxItems(max), Size::Items(count)) if count > *max => {
+                format!("has too many items: {count}, maximum {max}")
+            }
+            (Self::MinProperties(min), Size::Properties(count)) if count < *min => {
+                format!("has too few properties: {count}, minimum {min}")
+            }
+            (Self::MaxProperties(max), Size::Properties(count)) if count > *max => {
+                format!("has too many properties: {count}, maximum {max}")
+            }
+            _ => return Ok(()),
+        };
+        Err(format!("{location} {violation}"))
+    }
 }
 
-/// Refuses a number of things that is too small or too large.
-fn count(
-    number: u64,
-    what: &str,
-    least: u64,
-    most: Option<u64>,
-    location: &Location<'_>,
-) -> Result<(), String> {
-    if number < least {
-        return Err(format!(
-            "{location} has {number} {what} and needs at least {least}"
-        ));
-    }
-    match most {
-        Some(most) if number > most => Err(format!(
-            "{location} has {number} {what} and may have at most {most}"
-        )),
-        _ => Ok(()),
-    }
+/// The size of a text, a list or an object.
+#[derive(Clone, Copy)]
+enum Size {
+    Characters(u64),
+    Items(u64),
+    Properties(u64),
 }
 
 impl Decimal {
@@ -255,7 +268,7 @@ struct Validator<'a> {
 }
 
 impl Validator<'_> {
-    /// Ends the walk: serde's errors would add a place in the JSON.
+    /// Ends the validation: serde's errors would add a place in the JSON.
     fn end<E: serde::de::Error>(&self, checked: Result<(), String>) -> Result<(), E> {
         checked.map_err(|refusal| {
             self.refusal.replace(Some(refusal));
@@ -263,11 +276,9 @@ impl Validator<'_> {
         })
     }
 
-    fn limits<E: serde::de::Error>(
-        &self,
-        check: impl FnMut(&Limit) -> Result<(), String>,
-    ) -> Result<(), E> {
-        self.end(self.shape.limits.iter().try_for_each(check))
+    fn check_size<E: serde::de::Error>(&self, size: Size) -> Result<(), E> {
+        let mut limits = self.shape.limits.iter();
+        self.end(limits.try_for_each(|limit| limit.check_size(size, self.location)))
     }
 }
 
@@ -332,30 +343,26 @@ impl<'de> Visitor<'de> for Validator<'_> {
             refusal,
         };
         let unique = |limit: &Limit| matches!(limit, Limit::UniqueItems);
-        let mut number = 0;
+        let mut count = 0;
         if self.shape.limits.iter().any(unique) {
             let mut seen = BTreeSet::new();
             while let Some(value) = items.next_element::<Value>()? {
                 item().deserialize(&value).map_err(A::Error::custom)?;
                 if !seen.insert(value.to_string()) {
-                    return self.end(Err(format!("{} has an item twice", self.location)));
+                    return self.end(Err(format!("{} has duplicate items", self.location)));
                 }
-                number += 1;
+                count += 1;
             }
         } else {
             while items.next_element_seed(item())?.is_some() {
-                number += 1;
+                count += 1;
             }
         }
-        self.limits(|limit| match limit {
-            Limit::MinItems(least) => count(number, "items", *least, None, self.location),
-            Limit::MaxItems(most) => count(number, "items", 0, Some(*most), self.location),
-            _ => Ok(()),
-        })
+        self.check_size(Size::Items(count))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut properties: A) -> Result<(), A::Error> {
-        let mut number = 0;
+        let mut count = 0;
         while let Some(name) = properties.next_key::<Cow<'_, str>>()? {
             let declared = self
                 .shape
@@ -368,15 +375,9 @@ impl<'de> Visitor<'de> for Validator<'_> {
                 location: &Location::Name(place, self.location),
                 refusal: self.refusal,
             })?;
-            number += 1;
+            count += 1;
         }
-        self.limits(|limit| match limit {
-            Limit::MinProperties(least) => count(number, "properties", *least, None, self.location),
-            Limit::MaxProperties(most) => {
-                count(number, "properties", 0, Some(*most), self.location)
-            }
-            _ => Ok(()),
-        })
+        self.check_size(Size::Properties(count))
     }
 }
 
@@ -523,24 +524,24 @@ mod tests {
     #[test]
     fn broken_limit_is_named() {
         for (body, refusal) in [
-            (json!({}), "the body has 0 properties and needs at least 1"),
+            (json!({}), "the body has too few properties: 0, minimum 1"),
             (
                 json!({ "a": "a", "b": "b", "c": "a", "d": "a" }),
-                "the body has 4 properties and may have at most 3",
+                "the body has too many properties: 4, maximum 3",
             ),
             (
                 json!({ "word": "ö" }),
-                "`word` has 1 characters and needs at least 2",
+                "`word` is too short: 1 character, minimum 2",
             ),
             (
                 json!({ "word": "öööö" }),
-                "`word` has 4 characters and may have at most 3",
+                "`word` is too long: 4 characters, maximum 3",
             ),
             (
                 json!({ "word": "AB" }),
                 "`word` does not match the pattern ^[a-zö]*$",
             ),
-            (json!({ "x": "c" }), "`*` is not one of a, b"),
+            (json!({ "x": "c" }), "`*` must be one of a, b"),
             (json!({ "number": -1.75 }), "`number` must be at least -1.5"),
             (json!({ "number": 10 }), "`number` must be less than 10"),
             (
@@ -555,36 +556,36 @@ mod tests {
                 json!({ "number": 1e-7 }),
                 "`number` must be a multiple of 0.25",
             ),
-            (json!({ "listed": 2 }), "`listed` is not one of 1, 2.5"),
-            (json!({ "listed": 1.0 }), "`listed` must be more than 1"),
+            (json!({ "listed": 2 }), "`listed` must be one of 1, 2.5"),
+            (json!({ "listed": 1.0 }), "`listed` must be greater than 1"),
             (json!({ "listed": 2.5 }), "`listed` must be at most 2"),
             (
                 json!({ "items": [] }),
-                "`items` has 0 items and needs at least 1",
+                "`items` has too few items: 0, minimum 1",
             ),
             (
                 json!({ "items": ["ab", "ac", "ad"] }),
-                "`items` has 3 items and may have at most 2",
+                "`items` has too many items: 3, maximum 2",
             ),
             (
                 json!({ "items": ["ab", "ab"] }),
-                "`items` has an item twice",
+                "`items` has duplicate items",
             ),
             (
                 json!({ "items": ["a"] }),
-                "`items.*` has 1 characters and needs at least 2",
+                "`items.*` is too short: 1 character, minimum 2",
             ),
             (
                 json!({ "list": [1, 2, 3] }),
-                "`list` has 3 items and may have at most 2",
+                "`list` has too many items: 3, maximum 2",
             ),
             (
                 json!({ "inner": { "inner": { "word": "a" } } }),
-                "`inner.inner.word` has 1 characters and needs at least 2",
+                "`inner.inner.word` is too short: 1 character, minimum 2",
             ),
             (
                 json!({ "inner": {} }),
-                "`inner` has 0 properties and needs at least 1",
+                "`inner` has too few properties: 0, minimum 1",
             ),
         ] {
             let body = body.to_string();
@@ -593,7 +594,8 @@ mod tests {
         }
         let deep = format!("{}{}", "{\"inner\":".repeat(200), "}".repeat(200));
         let checked = OPERATION.check(PATH, Some(deep.as_bytes()));
-        let refusal = "the body cannot be checked: recursion limit exceeded at line 1 column 1144";
+        let refusal =
+            "the body cannot be validated: recursion limit exceeded at line 1 column 1144";
         assert_eq!(checked, Err(refusal.to_owned()));
     }
 
@@ -615,7 +617,7 @@ mod tests {
             },
         ];
         for (shape, place) in BELOW.iter().zip(["word", "*"]) {
-            let refusal = format!("`{place}` has 1 characters and needs at least 2");
+            let refusal = format!("`{place}` is too short: 1 character, minimum 2");
             assert_eq!(shape.check_body(br#"{"word":"a"}"#), Err(refusal));
         }
     }
@@ -651,7 +653,7 @@ mod tests {
         ] {
             assert_eq!(check(astray), Err(INVALID_PATH.to_owned()), "{astray}");
         }
-        let refusal = "`word` has 1 characters and needs at least 2";
+        let refusal = "`word` is too short: 1 character, minimum 2";
         assert_eq!(check("/v1/words/%C3%B6/1/"), Err(refusal.to_owned()));
         let refusal = "`number` must be a multiple of 0.25";
         assert_eq!(check("/v1/words/ab/1.1/"), Err(refusal.to_owned()));

@@ -292,7 +292,7 @@ async fn an_empty_update_is_refused_before_anything_is_sent() {
     assert!(error.is_invalid_request());
     assert_eq!(
         error.to_string(),
-        "invalid request: the body has 0 properties and needs at least 1"
+        "invalid request: the body has too few properties: 0, minimum 1"
     );
     assert_eq!(error.attempts(), 0);
     assert!(!server.was_asked());

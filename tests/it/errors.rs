@@ -310,7 +310,7 @@ fn an_empty_update_is_refused_before_anything_is_sent() {
         assert_eq!((error.attempts(), error.status()), (0, None));
         assert_eq!(
             error.to_string(),
-            "invalid request: the body has 0 properties and needs at least 1"
+            "invalid request: the body has too few properties: 0, minimum 1"
         );
         assert_eq!(server.log().connections, 0);
     });

@@ -159,22 +159,22 @@ fn limits_are_checked_before_anything_is_sent() {
         let (client, number) = (server.client(), "+14155552671".parse().unwrap());
         let update = PhoneNumberUpdate::default;
         for (update, message) in [
-            (update().friendly_name("abcd"), "`friendlyName` has 4 characters and may have at most 3"),
-            (update().friendly_name(String::from("äöüß")), "`friendlyName` has 4 characters and may have at most 3"),
-            (update().sip_trunk_name("a"), "`sipTrunkName` has 1 characters and needs at least 2"),
+            (update().friendly_name("abcd"), "`friendlyName` is too long: 4 characters, maximum 3"),
+            (update().friendly_name(String::from("äöüß")), "`friendlyName` is too long: 4 characters, maximum 3"),
+            (update().sip_trunk_name("a"), "`sipTrunkName` is too short: 1 character, minimum 2"),
             (update().trunk_username("A"), "`trunkUsername` does not match the pattern ^[a-z]+$"),
-            (update().trunk_password("abcde"), "`trunkPassword` has 5 characters and may have at most 4"),
-            (update().inbound_agent_id("abc"), "`inboundAgentId` has 3 characters and may have at most 2"),
-            (update().outbound_agent_id("abc"), "`outboundAgentId` has 3 characters and may have at most 2"),
-            (update().codec("mp3"), "`codec` is not one of opus, pcmu"),
+            (update().trunk_password("abcde"), "`trunkPassword` is too long: 5 characters, maximum 4"),
+            (update().inbound_agent_id("abc"), "`inboundAgentId` is too long: 3 characters, maximum 2"),
+            (update().outbound_agent_id("abc"), "`outboundAgentId` is too long: 3 characters, maximum 2"),
+            (update().codec("mp3"), "`codec` must be one of opus, pcmu"),
             (
                 update().forward(PhoneNumberUpdateForward::default().to("ab")),
-                "`forward.to` has 2 characters and may have at most 1",
+                "`forward.to` is too long: 2 characters, maximum 1",
             ),
-            (update().tags(["a".into(), "ab".into()]), "`tags.*` has 2 characters and may have at most 1"),
+            (update().tags(["a".into(), "ab".into()]), "`tags.*` is too long: 2 characters, maximum 1"),
             (
                 update().labels([("k".to_owned(), "ab".to_owned())]),
-                "`labels.*` has 2 characters and may have at most 1",
+                "`labels.*` is too long: 2 characters, maximum 1",
             ),
         ] {
             refused(&server, client.update_phone_number(&number, &update).await, message);
@@ -240,7 +240,7 @@ fn a_nullable_property_has_three_states() {
         }
         let read: PhoneNumberUpdate = serde_json::from_value(json!({})).unwrap();
         assert_eq!(read, update(), "absent");
-        let message = "`inboundAgentId` has 4 characters and may have at most 3";
+        let message = "`inboundAgentId` is too long: 4 characters, maximum 3";
         let long = update().inbound_agent_id("abcd");
         refused(&server, client.update_phone_number(&number, &long).await, message);
         "#,
@@ -531,7 +531,7 @@ impl Client {
         ] {
             refused(&server, client.rename_agent(value, &name).await, message);
         }
-        let message = "`name` has 4 characters and may have at most 3";
+        let message = "`name` is too long: 4 characters, maximum 3";
         refused(&server, client.rename_agent("a", &RenameAgentBody::new("abcd")).await, message);
         "#,
     );
@@ -577,7 +577,7 @@ fn the_patch_moves_to_the_later_pages() {
             ("trunkUsername", 128, update().trunk_username(text(129))),
             ("trunkPassword", 128, update().trunk_password(text(129))),
         ] {
-            let message = format!("`{name}` has {} characters and may have at most {limit}", limit + 1);
+            let message = format!("`{name}` is too long: {} characters, maximum {limit}", limit + 1);
             refused(&server, client.update_phone_number(&number, &update).await, &message);
         }
         let longest = update()

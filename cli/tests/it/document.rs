@@ -108,7 +108,7 @@ This was a dry run: nothing was sent.
     let mut lines = refused.lines().skip(1);
     assert_eq!(
         lines.next(),
-        Some("bad.csv:2:2: `friendlyName` has 129 characters and may have at most 128")
+        Some("bad.csv:2:2: `friendlyName` is too long: 129 characters, maximum 128")
     );
     let pattern = lines.next().unwrap();
     assert!(
