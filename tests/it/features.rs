@@ -2,42 +2,31 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
 
-use crate::nested::{CRATE, cargo, root, write, write_program};
+use crate::nested::{CRATE, assert_success, build, cargo, root, write, write_program};
 
 /// A program with these dependencies.
-struct Program {
-    name: &'static str,
-    folder: PathBuf,
-}
+struct Program(PathBuf);
 
 impl Program {
     /// `sigmamind` is what is written after its path.
-    fn new(name: &'static str, sigmamind: &str, others: &str, source: &str) -> Self {
+    fn new(name: &str, sigmamind: &str, others: &str, source: &str) -> Self {
         let folder = root().join(name);
-        let dependencies = format!("sigmamind = {{ path = \"{CRATE}\", {sigmamind} }}\n{others}");
+        let dependencies = format!("sigmamind = {{ path = {CRATE:?}, {sigmamind} }}\n{others}");
         write_program(&folder, &dependencies, source);
-        Self { name, folder }
-    }
-
-    fn cargo(&self, arguments: &[&str]) -> Output {
-        cargo(&self.folder, arguments).output().unwrap()
+        Self(folder)
     }
 
     /// Builds it, and runs it to a success on a machine with these certificates alone.
     fn run(&self, certificates: &Path) {
-        let built = self.cargo(&["build"]);
-        let program = root().join("target/debug").join(self.name);
+        let program = build(&self.0, &[]);
         let ran = Command::new(program) // cargo would mend what the environment says of them
             .env("SSL_CERT_FILE", certificates)
             .env("SSL_CERT_DIR", "/nonexistent")
             .output();
-        for output in [built, ran.unwrap()] {
-            let text = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && text.is_empty(), "{text}");
-        }
+        assert_success(&ran.unwrap());
     }
 }
 
@@ -79,7 +68,7 @@ fn the_program_may_bring_the_provider() {
 "#;
     let program = Program::new("ring_alone", sigmamind, others, source);
     program.run(&certificates());
-    let tree = program.cargo(&["tree", "--edges=normal,build"]);
+    let tree = cargo(&program.0, &["tree", "--edges=normal,build"]);
     let tree = String::from_utf8(tree.stdout).unwrap();
     assert!(
         tree.contains("ring v") && !tree.contains("aws-lc"),

@@ -22,6 +22,7 @@ mod properties;
 mod proxies;
 mod regenerate;
 mod retries;
+mod revised;
 mod secrets;
 mod server;
 mod settings;

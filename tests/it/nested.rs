@@ -1,137 +1,51 @@
-//! Builds of the crate from other documents, by cargo, as a program that depends on it has them.
+//! Builds of small programs beside the crate, by cargo, as a user's program is built.
 
 use std::{
-    fs,
+    env,
+    fs::{self, File, TryLockError},
+    io::{self, Write},
     path::{Path, PathBuf},
     process::{Command, Output},
-    time::SystemTime,
+    sync::OnceLock,
 };
 
 use serde_json::Value;
 
 pub const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Where it all lives: in one target directory, so that the dependencies are built once.
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("nested")
-}
-
-/// The crate's document, changed.
-pub fn revised(edit: impl FnOnce(&mut Value)) -> String {
-    let mut document = yaml_serde::from_str(include_str!("../../openapi.yaml")).unwrap();
-    edit(&mut document);
-    serde_json::to_string_pretty(&document).unwrap() // JSON is YAML
-}
-
-/// A program that depends on the crate, and the document that the crate is generated from.
-pub struct Program {
-    folder: PathBuf,
-    pub document: PathBuf,
-}
-
-impl Program {
-    pub fn new(name: &str, document: &str, source: &str) -> Self {
-        Self::on(Path::new(CRATE), name, document, source)
-    }
-
-    /// A copy of the crate, for a test that changes it; its client has these methods as well.
-    pub fn copy_of_the_crate(name: &str, methods: &str) -> PathBuf {
-        let copy = root().join(name);
-        let mut left: Vec<_> = [
-            "Cargo.toml",
-            "README.md",
-            "codegen/Cargo.toml",
-            "codegen/src",
-            "build.rs",
-            "openapi.yaml",
-            "src",
-        ]
-        .map(|part| Path::new(CRATE).join(part))
-        .into();
-        while let Some(path) = left.pop() {
-            if path.is_dir() {
-                let entries = fs::read_dir(&path).unwrap();
-                left.extend(entries.map(|entry| entry.unwrap().path()));
-                continue;
-            }
-            let mut text = fs::read_to_string(&path).unwrap();
-            if path.ends_with("src/client.rs") {
-                text += methods;
-            }
-            if path.ends_with("Cargo.toml") {
-                text = text.replace(
-                    "members = [\"benches\", \"cli\", \"codegen\"]",
-                    "members = [\"codegen\"]",
-                );
-            }
-            write(&copy.join(path.strip_prefix(CRATE).unwrap()), &text);
+/// Returns the folder of all programs. They share one target folder, so that the dependencies are
+/// built once.
+///
+/// It belongs to this process until it ends: another run of the tests would replace programs and
+/// documents between a build and what is asserted of it.
+#[allow(
+    clippy::incompatible_msrv,
+    reason = "programs that use the crate do not build its tests"
+)]
+pub fn root() -> &'static Path {
+    static ROOT: OnceLock<(PathBuf, File)> = OnceLock::new();
+    let (root, _) = ROOT.get_or_init(|| {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nested");
+        fs::create_dir_all(&root).unwrap();
+        let lock = File::create(root.join("lock")).unwrap();
+        if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            say(&format!(
+                "waiting for another run of the tests, which builds in {}",
+                root.display()
+            ));
+            lock.lock().unwrap();
         }
-        copy
-    }
-
-    pub fn on(krate: &Path, name: &str, document: &str, source: &str) -> Self {
-        let folder = root().join(name);
-        let dependencies = format!(
-            r#"serde_json = "1"
-sigmamind = {{ path = "{}", default-features = false, features = ["rustls", "schemars"] }}
-tokio = {{ version = "1", features = ["rt"] }}"#,
-            krate.display()
-        );
-        write_program(&folder, &dependencies, source);
-        write(
-            &folder.join("src/program.rs"),
-            include_str!("regenerate/program.rs"),
-        );
-        let file = folder.join("openapi.yaml");
-        write(&file, document);
-        Self {
-            folder,
-            document: file,
-        }
-    }
-
-    pub fn cargo(&self, arguments: &[&str]) -> Output {
-        cargo(&self.folder, arguments)
-            .env("SIGMAMIND_OPENAPI", &self.document)
-            .output()
-            .unwrap()
-    }
-
-    /// Builds the program without a warning and runs it to a success.
-    pub fn run(&self) {
-        let output = self.cargo(&["run"]);
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && text.is_empty(), "{text}");
-    }
-
-    /// When the client was generated.
-    pub fn generated(&self) -> SystemTime {
-        let output = self.cargo(&["build", "--message-format=json"]);
-        let text = String::from_utf8(output.stdout).unwrap();
-        let messages = text
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let folders: Vec<_> = messages
-            .filter_map(|message| Some(message["out_dir"].as_str()?.to_owned() + "/client.rs"))
-            .filter(|file| fs::exists(file).unwrap())
-            .collect();
-        let [file] = &*folders else {
-            panic!("one client.rs of {folders:?}");
-        };
-        fs::metadata(file).unwrap().modified().unwrap()
-    }
-
-    /// The compiler's or the build script's errors; none if the build succeeds.
-    pub fn errors(&self) -> Vec<String> {
-        let output = self.cargo(&["build"]);
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(!text.contains("panicked"), "{text}");
-        let errors = text.lines().filter(|line| line.starts_with("error"));
-        errors.map(ToOwned::to_owned).collect()
-    }
+        (root, lock)
+    });
+    root
 }
 
-/// Leaves a file alone that has this text, so that cargo does not build it again.
+/// Tells what takes its time. The tests' output is captured until they end, and this is not.
+fn say(what: &str) {
+    let _ = writeln!(io::stderr(), "nested build: {what}");
+}
+
+/// Writes a file. One that has this text is left alone, so that cargo does not build it again.
 pub fn write(file: &Path, text: &str) {
     if fs::read_to_string(file).is_ok_and(|known| known == text) {
         return;
@@ -140,7 +54,8 @@ pub fn write(file: &Path, text: &str) {
     fs::write(file, text).unwrap();
 }
 
-/// A package that is named as its folder, with the versions of this workspace.
+/// Writes a package that is named as its folder, with the versions of this workspace, and fetches
+/// what it needs: `cargo test` has not, if it is for a feature that the tests are built without.
 pub fn write_program(folder: &Path, dependencies: &str, source: &str) {
     let name = folder.file_name().unwrap().display();
     let manifest = format!(
@@ -159,17 +74,85 @@ debug = false
     );
     write(&folder.join("Cargo.toml"), &manifest);
     write(&folder.join("src/main.rs"), source);
-    let lock = Path::new(CRATE).join("Cargo.lock");
-    fs::copy(lock, folder.join("Cargo.lock")).unwrap();
+    let lock = fs::read(Path::new(CRATE).join("Cargo.lock")).unwrap();
+    fs::write(folder.join("Cargo.lock"), lock).unwrap(); // a copy would be as read-only as the original
+
+    // `cargo tree` fetches for this platform alone, as a build does; `cargo fetch` for all of them.
+    if !cargo(folder, &["tree", "--offline"]).status.success() {
+        say(&format!("fetching the dependencies of {name}"));
+        assert_success(&cargo(folder, &["tree"]));
+    }
 }
 
-pub fn cargo(folder: &Path, arguments: &[&str]) -> Command {
+/// Builds the program without a warning, and returns its path.
+pub fn build(folder: &Path, environment: &[(&str, &Path)]) -> PathBuf {
+    let messages = build_messages(folder, environment);
+    let executables = messages.iter().map(|message| &message["executable"]);
+    let executable = executables.filter_map(Value::as_str).next_back();
+    executable.expect("it makes an executable").into()
+}
+
+/// Builds the program without a warning, and returns what cargo tells of it.
+pub fn build_messages(folder: &Path, environment: &[(&str, &Path)]) -> Vec<Value> {
+    let output = try_build(folder, environment);
+    assert_success(&output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Builds the program; errors and warnings are on its standard error.
+pub fn try_build(folder: &Path, environment: &[(&str, &Path)]) -> Output {
+    say(&format!("building {}", folder.display()));
+    let format = "--message-format=json-render-diagnostics";
+    let mut cargo = command(folder, &["build", "--locked", format]);
+    cargo.envs(environment.iter().copied());
+    cargo.output().unwrap()
+}
+
+/// Runs cargo in a folder.
+pub fn cargo(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+/// Cargo, with no setting of the outside that changes what it builds or prints.
+fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_setting) {
+            cargo.env_remove(name);
+        }
+    }
     cargo
         .args(arguments)
-        .args(["--offline", "--quiet"])
+        .args(["--quiet", "--color=never"])
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", root().join("target"))
         .env("CARGO_INCREMENTAL", "0");
     cargo
+}
+
+/// Whether a variable may change what cargo builds or prints. What says where the registry and the
+/// tools are, and how to reach them, is kept.
+fn is_setting(name: &str) -> bool {
+    let kept = [
+        "CARGO_BUILD_JOBS",
+        "CARGO_HOME",
+        "CARGO_HTTP_",
+        "CARGO_NET_",
+        "CARGO_REGISTR",
+    ];
+    let settings = ["CARGO_", "RUST_", "RUSTFLAGS", "RUSTC_W", "SIGMAMIND_"];
+    let starts_with = |prefix: &&str| name.starts_with(prefix);
+    settings.iter().any(starts_with) && !kept.iter().any(starts_with) && !name.ends_with("_LINKER")
+}
+
+/// Fails with what the process has said.
+#[track_caller]
+pub fn assert_success(output: &Output) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let succeeded = output.status.success();
+    assert!(succeeded && text.is_empty(), "{}\n{text}", output.status);
 }

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 use sigmamind::{PhoneNumberUpdate, Provider, Secret};
 
-use crate::nested::{Program, revised};
+use crate::revised::{Program, revised};
 
 /// The properties of a component schema.
 fn properties<'v>(document: &'v mut Value, schema: &str) -> &'v mut serde_json::Map<String, Value> {
@@ -294,7 +294,7 @@ fn nullable() -> String {
 fn null_is_refused_by_type_where_the_document_does_not_allow_it() {
     let source = "fn main() { let _ = sigmamind::PhoneNumberUpdate::default().friendly_name(sigmamind::Nullable::<String>::Null); }";
     assert_eq!(
-        Program::new("null", &nullable(), source).errors()[0],
+        Program::new("null", &nullable(), source).error(),
         "error[E0277]: the trait bound `String: From<Nullable<String>>` is not satisfied",
     );
 }
@@ -307,7 +307,7 @@ fn a_program_that_uses_a_removed_property_does_not_compile() {
     let source =
         "fn main() { let _ = sigmamind::PhoneNumberUpdate::default().sip_trunk_name(\"a\"); }";
     assert_eq!(
-        Program::new("removed", &document, source).errors()[0],
+        Program::new("removed", &document, source).error(),
         "error[E0599]: no method named `sip_trunk_name` found for struct `PhoneNumberUpdate` in the current scope",
     );
 }
@@ -599,7 +599,7 @@ fn the_patch_moves_to_the_later_pages() {
     let removed =
         "fn main() { let _ = sigmamind::PhoneNumberUpdate::default().sip_trunk_name(\"a\"); }";
     assert_eq!(
-        Program::new("later-removed", &document, removed).errors()[0],
+        Program::new("later-removed", &document, removed).error(),
         "error[E0599]: no method named `sip_trunk_name` found for struct `PhoneNumberUpdate` in the current scope",
     );
 }
@@ -652,7 +652,7 @@ fn a_missing_document_is_refused() {
          absolute one, or set it in .cargo/config.toml with `relative = true`.",
         env!("CARGO_PKG_VERSION"),
     );
-    assert_eq!(program.errors()[0], message);
+    assert_eq!(program.error(), message);
 }
 
 /// The build runs again when the variable or the document changes, and not when the sources do.
@@ -667,7 +667,7 @@ fn the_client_is_generated_again_when_its_document_changes() {
     });
     let mut program = Program::on(&krate, "again", &revised(|_| ()), &labelled);
     let missing = "error[E0599]: no method named `label` found for struct `PhoneNumberUpdate` in the current scope";
-    assert_eq!(program.errors()[0], missing);
+    assert_eq!(program.error(), missing);
     fs::write(&program.document, &with_label).unwrap();
     program.run(); // the document has changed
     let generated = program.generated();
@@ -684,5 +684,5 @@ fn the_client_is_generated_again_when_its_document_changes() {
         "generated when a source was touched"
     );
     program.document = krate.join("openapi.yaml");
-    assert_eq!(program.errors()[0], missing, "the variable has changed");
+    assert_eq!(program.error(), missing, "the variable has changed");
 }
