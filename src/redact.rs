@@ -1,132 +1,174 @@
-//! What the server said: found in a body, and blanked.
+//! Finds the server's message in a body, and hides in it what was sent.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::{char::REPLACEMENT_CHARACTER, collections::BTreeSet, fmt};
+
 use serde_json::Value;
 
-/// The most that a message keeps, in characters.
-const LONGEST: usize = 500;
-/// As much of a text is searched, in characters: more than is kept, since blanking shortens it.
-const SEARCHED: usize = 4 << 10;
-/// A shorter text could be any word.
-const WORTH_HIDING: usize = 4;
-/// At the end of a text that breaks off, as much of a hidden one is no coincidence.
-const BEGINNING: usize = 2;
-/// How many digits a phone number has, with its country code or without.
-const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
-/// The longest country code, which a national form leaves out.
-const COUNTRY_CODE: usize = 3;
-/// The most characters between two digits of one number, as in `1) - 4`.
-const GAP: usize = 4;
+/// The longest message, in characters.
+const MAX_MESSAGE: usize = 500;
+/// Longer texts are cut off before they are searched, in characters. More than a message has, since
+/// redacting shortens it.
+const MAX_SEARCHED: usize = 4 << 10;
+/// A text with fewer characters could be part of any word.
+const MIN_LENGTH: usize = 4;
+/// As many characters of a secret at the end of a truncated text are no coincidence.
+const MIN_PARTIAL: usize = 2;
+/// Number of digits of a phone number, with or without its country code (E.164 has at most 15).
+const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
+/// The longest country code, in digits; a national number lacks it.
+const MAX_COUNTRY_CODE: usize = 3;
 
-/// What no text may show.
+const REDACTED: &str = "[redacted]";
+
+/// Hides secrets and other sent texts in what a server says.
 ///
-/// A text is found whatever its case and white space, with invisible characters in between, as a
-/// JSON string has it, and percent-encoded; a phone number with any separators, with its country
-/// code or without. Not found are other encodings (Base64) and parts (the last four digits).
+/// Both are compared by one normal form: their letters and digits, case folded, with percent and
+/// JSON escapes decoded however often they were applied. So separators, quoting and upper case make
+/// no difference. A text with fewer than 4 letters or digits is compared by all its visible
+/// characters. Other encodings (Base64) and parts (the last four digits) are not found.
+#[doc(hidden)]
 #[derive(Default)]
-pub(crate) struct Redactor {
-    texts: Vec<(Vec<char>, Place)>,
-    /// The digits of phone numbers.
-    numbers: Vec<Vec<char>>,
+pub struct Redactor {
+    letters: BTreeSet<Pattern>,
+    visible: BTreeSet<Pattern>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+/// A text in its normal form.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Pattern {
+    normal: String,
+    place: Place,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Anywhere,
-    /// Where no word goes on at either end.
+    /// Where no word continues before or after it.
     Word,
 }
 
 impl Redactor {
-    /// Hides a key or a password wherever it stands; one of fewer than 4 characters, which is in
-    /// many words, only as a word.
-    pub fn secret(&mut self, text: &str) {
-        let short = text.chars().count() < WORTH_HIDING;
-        self.add(text, if short { Place::Word } else { Place::Anywhere });
+    /// Hides a key or a password wherever it occurs; one of fewer than 4 characters, which many
+    /// words contain, only as a word.
+    pub(crate) fn secret(&mut self, text: &str) {
+        let letters = normal_form(text, is_letter);
+        let visible = normal_form(text, is_visible);
+        if letters.chars().count() >= MIN_LENGTH {
+            insert(&mut self.letters, letters, Place::Anywhere);
+        }
+        // As a whole too: the server may repeat the punctuation at its ends.
+        let is_short = visible.chars().count() < MIN_LENGTH;
+        let place = if is_short {
+            Place::Word
+        } else {
+            Place::Anywhere
+        };
+        insert(&mut self.visible, visible, place);
     }
 
     /// Hides a text of 4 characters or more as a word, and a phone number by its digits.
-    pub fn text(&mut self, text: &str) {
-        let digits: Vec<_> = text.chars().filter(char::is_ascii_digit).collect();
-        if DIGITS.contains(&digits.len()) && !text.contains(char::is_alphabetic) {
-            let without = (0..=COUNTRY_CODE).filter_map(|code| digits.get(code..));
-            let forms = without.filter(|rest| DIGITS.contains(&rest.len()));
-            self.numbers.extend(forms.map(ToOwned::to_owned));
-        } else if text.chars().count() >= WORTH_HIDING {
-            self.add(text, Place::Word);
+    pub(crate) fn text(&mut self, text: &str) {
+        let letters = normal_form(text, is_letter);
+        let is_number = letters.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number && PHONE_DIGITS.contains(&letters.len()) {
+            for national in (0..=MAX_COUNTRY_CODE).filter_map(|code| letters.get(code..)) {
+                if PHONE_DIGITS.contains(&national.len()) {
+                    insert(&mut self.letters, national.to_owned(), Place::Anywhere);
+                }
+            }
+        } else if letters.chars().count() >= MIN_LENGTH {
+            insert(&mut self.letters, letters, Place::Word);
+        } else if text.chars().count() >= MIN_LENGTH {
+            insert(
+                &mut self.visible,
+                normal_form(text, is_visible),
+                Place::Word,
+            );
         }
     }
 
-    fn add(&mut self, text: &str, place: Place) {
-        // A server may quote the request, and that again, or its URL.
-        let quoted = quoted(text);
-        let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        for spelling in [text, &quoted, &self::quoted(&quoted), &encoded] {
-            let spelling: Vec<_> = normalize(spelling).0.into_iter().map(fold_case).collect();
-            let hidden = (spelling, place);
-            if !self.texts.contains(&hidden) {
-                self.texts.push(hidden);
+    /// Returns the text on one line, without control and invisible characters, redacted, and cut off
+    /// after 4,096 characters.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        self.redact_text(text, false)
+    }
+
+    /// Redacts a text; at the end of a truncated one, the beginning of a secret is hidden too.
+    fn redact_text(&self, text: &str, truncated: bool) -> String {
+        let (line, cut) = normalize(text);
+        let hidden_until = self.find(&line, truncated || cut);
+        let mut redacted = String::with_capacity(line.len());
+        let (mut is_hidden, mut until) = (false, 0);
+        for (at, c) in line.char_indices() {
+            until = until.max(hidden_until[at]);
+            if at >= until {
+                redacted.push(c);
+            } else if !is_hidden {
+                redacted.push_str(REDACTED);
             }
+            is_hidden = at < until;
         }
+        redacted
     }
 
-    /// How much of the text, which is fold_case, is something hidden from this place on.
-    fn at(&self, text: &[char], from: usize, broken_off: bool) -> usize {
-        let texts = self.texts.iter().map(|(hidden, place)| {
-            let known = text[from..].iter().zip(hidden);
-            let length = known
-                .take_while(|(c, hidden)| fold_case(**c) == **hidden)
-                .count();
-            let to = from + length;
-            let start = broken_off && to == text.len() && length >= BEGINNING;
-            let whole = length == hidden.len() && (*place == Place::Anywhere || is_edge(text, to));
-            let fits = (start || whole) && (*place == Place::Anywhere || is_edge(text, from));
-            if fits { length } else { 0 }
-        });
-        let numbers = self.numbers.iter();
-        let numbers = numbers.map(|digits| number(&text[from..], digits, broken_off));
-        texts.chain(numbers).max().unwrap_or(0)
-    }
-}
-
-/// How much of the text is a number of these digits; nothing if it begins with something else.
-fn number(text: &[char], digits: &[char], broken_off: bool) -> usize {
-    let (mut found, mut gap) = (0, 0);
-    for (at, c) in text.iter().enumerate() {
-        if *c == digits[found] {
-            (found, gap) = (found + 1, 0);
-            if found == digits.len() {
-                return at + 1;
-            }
-        } else if c.is_alphanumeric() || found == 0 || gap == GAP {
-            return 0;
+    /// Returns for each byte of the line how far a text that begins there is to be hidden.
+    fn find(&self, line: &str, truncated: bool) -> Vec<usize> {
+        let units = if truncated {
+            decode_truncated(line)
         } else {
-            gap += 1;
+            decode(line)
+        };
+        let mut hidden_until = vec![0; line.len()];
+        let mut hide = |first: &Unit, end: usize| {
+            hidden_until[first.start] = end.max(hidden_until[first.start]);
+        };
+        let forms = [
+            (&self.letters, is_letter as fn(char) -> bool),
+            (&self.visible, is_visible),
+        ];
+        for (patterns, keep) in forms {
+            if patterns.is_empty() {
+                continue;
+            }
+            let index = Index::new(&units, keep);
+            for Pattern { normal, place } in patterns {
+                for start in index.find(normal, *place) {
+                    let last = index.origins[start + normal.len() - 1];
+                    if *place == Place::Anywhere || is_edge(&units, last + 1) {
+                        hide(&units[index.origins[*start]], units[last].end);
+                    }
+                }
+                if truncated && let Some(start) = index.find_partial(normal, *place) {
+                    hide(&units[index.origins[start]], line.len());
+                }
+            }
         }
-    }
-    if broken_off && found >= BEGINNING {
-        text.len()
-    } else {
-        0
+        hidden_until
     }
 }
 
-/// Whether no word goes on from the character before this place to the one after it.
-fn is_edge(text: &[char], at: usize) -> bool {
-    let of_word = |c: &char| c.is_alphanumeric() || *c == '_';
-    let before = at.checked_sub(1).and_then(|at| text.get(at));
-    !(before.is_some_and(of_word) && text.get(at).is_some_and(of_word))
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").finish_non_exhaustive()
+    }
 }
 
-/// What the server says, if the body has it in one of the usual places: in `message`, `msg`,
+fn insert(patterns: &mut BTreeSet<Pattern>, normal: String, place: Place) {
+    if !normal.is_empty() {
+        patterns.insert(Pattern { normal, place });
+    }
+}
+
+/// Returns what the server says, if the body has it in one of the usual places: in `message`, `msg`,
 /// `error`, `errors`, `detail` or `title` of a JSON object, alone or in a list, or as a plain text.
 ///
-/// It is on one line, without control and invisible characters, blanked, and at most 500
-/// characters long. A body that is not `whole` may end amid a hidden text, which is blanked too.
-pub(crate) fn message(body: &[u8], whole: bool, hidden: &Redactor) -> Option<String> {
+/// It is on one line, without control and invisible characters, redacted, and at most 500
+/// characters long. A body that is not `whole` may end within a secret, which is hidden too.
+pub(crate) fn message(body: &[u8], whole: bool, redactor: &Redactor) -> Option<String> {
     let text = match std::str::from_utf8(body) {
         Ok(text) => text,
-        // It breaks off amid a character.
+        // It is truncated within a character.
         Err(error) if !whole && error.error_len().is_none() => {
             std::str::from_utf8(&body[..error.valid_up_to()]).ok()?
         }
@@ -134,19 +176,19 @@ pub(crate) fn message(body: &[u8], whole: bool, hidden: &Redactor) -> Option<Str
     };
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || is_invisible(c));
     let line = if let Ok(value) = serde_json::from_str(text) {
-        redact_text(&extract_text(&value)?, true, hidden)
+        redactor.redact(&extract_text(&value)?)
     } else if text.starts_with(['<', '{', '[']) {
         return None; // a page of HTML or broken JSON
     } else {
-        redact_text(text, whole, hidden)
+        redactor.redact_text(text, !whole)
     };
-    let line: String = line.chars().take(LONGEST).collect();
+    let line: String = line.chars().take(MAX_MESSAGE).collect();
     (!line.is_empty()).then_some(line)
 }
 
-/// The text on one line, without control and invisible characters, and blanked.
-pub(crate) fn redact(text: &str, hidden: &Redactor) -> String {
-    redact_text(text, true, hidden)
+/// Returns the text on one line, redacted.
+pub(crate) fn redact(text: &str, redactor: &Redactor) -> String {
+    redactor.redact(text)
 }
 
 fn extract_text(value: &Value) -> Option<String> {
@@ -163,52 +205,29 @@ fn extract_text(value: &Value) -> Option<String> {
     }
 }
 
-fn redact_text(text: &str, whole: bool, hidden: &Redactor) -> String {
-    let (text, cut) = normalize(text);
-    let same: Vec<_> = text.iter().copied().map(fold_case).collect();
-    let mut line = String::with_capacity(text.len());
-    let (mut blank, mut until) = (false, 0);
-    for (at, c) in text.iter().enumerate() {
-        let length = hidden.at(&same, at, cut || !whole);
-        // The bracket of `(415) 555-2671` belongs to it.
-        let bracket = *c == '(' && {
-            let length = hidden.at(&same, at + 1, cut || !whole);
-            text[at..=at + length].contains(&')')
-        };
-        until = until.max(at + length).max(at + usize::from(bracket));
-        if at >= until {
-            line.push(*c);
-        } else if !blank {
-            line.push_str("[redacted]");
+/// Returns the start of a text that is searched, on one line, without control and invisible
+/// characters; and whether that is not all of it.
+fn normalize(text: &str) -> (String, bool) {
+    let mut line = String::new();
+    let mut count = 0;
+    for c in text
+        .chars()
+        .filter(|c| c.is_whitespace() || !is_invisible(*c))
+    {
+        if count == MAX_SEARCHED {
+            return (line, true);
         }
-        blank = at < until;
+        let c = if c.is_whitespace() { ' ' } else { c };
+        if c != ' ' || !(line.is_empty() || line.ends_with(' ')) {
+            line.push(c);
+            count += 1;
+        }
     }
-    line
+    line.truncate(line.trim_end().len());
+    (line, false)
 }
 
-/// The start of a text that is searched: on one line, without control and invisible characters;
-/// and whether that is not all of it.
-fn normalize(text: &str) -> (Vec<char>, bool) {
-    let mut cleaned = Vec::new();
-    for c in text.chars() {
-        if cleaned.len() >= SEARCHED {
-            return (cleaned, true);
-        }
-        if c.is_whitespace() {
-            if cleaned.last().is_some_and(|last| *last != ' ') {
-                cleaned.push(' ');
-            }
-        } else if !is_invisible(c) {
-            cleaned.push(c);
-        }
-    }
-    if cleaned.last() == Some(&' ') {
-        cleaned.pop();
-    }
-    (cleaned, false)
-}
-
-/// Control characters, and those that Unicode means to be ignored or to turn the direction.
+/// Returns whether a character is a control, or is ignored or turns the direction by Unicode.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -233,19 +252,220 @@ fn is_invisible(c: char) -> bool {
         )
 }
 
-/// A character as it is compared: cases are the same.
-fn fold_case(c: char) -> char {
-    c.to_lowercase().next().unwrap_or(c)
+/// A decoded character, and the bytes of the text that it stands for.
+struct Unit {
+    c: char,
+    start: usize,
+    end: usize,
 }
 
-/// The text as it stands between the quotation marks of a JSON string.
-fn quoted(text: &str) -> String {
-    let quoted = Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
+/// Decodes the percent and JSON escapes of a text.
+fn decode(text: &str) -> Vec<Unit> {
+    let mut units = Vec::with_capacity(text.len());
+    let mut start = 0;
+    while let Some((c, length)) = decode_json(&text[start..]) {
+        let end = start + length;
+        if c.is_whitespace() || !is_invisible(c) {
+            units.push(Unit { c, start, end });
+        }
+        start = end;
+    }
+    units
+}
+
+/// Decodes a text without what its end may be a part of: an escape, or a character of several.
+fn decode_truncated(text: &str) -> Vec<Unit> {
+    let mut units = decode(trim_partial_escape(text));
+    let is_partial = |unit: &mut Unit| unit.c == REPLACEMENT_CHARACTER;
+    while units.pop_if(is_partial).is_some() {}
+    units
+}
+
+/// Decodes the first character of a text, of which JSON may have been quoted as JSON again; returns
+/// it with the length of its spelling in bytes.
+fn decode_json(text: &str) -> Option<(char, usize)> {
+    let (mut c, mut length) = decode_percent(text)?;
+    if c != '\\' {
+        return Some((c, length));
+    }
+    while let Some(('\\', more)) = decode_percent(&text[length..]) {
+        length += more;
+    }
+    let escaped = &text[length..];
+    // In upper case as well, since the whole text may be.
+    if escaped.starts_with(|c: char| "bfnrt".contains(c.to_ascii_lowercase())) {
+        (c, length) = (' ', length + 1);
+    } else if let Some((decoded, more)) = decode_utf16(escaped) {
+        (c, length) = (decoded, length + more);
+    }
+    Some((c, length))
+}
+
+/// Decodes `u00e9`, or `ud83d\ude00` for a character beyond 16 bits.
+fn decode_utf16(text: &str) -> Option<(char, usize)> {
+    let unit = |text: &str| hex(text.strip_prefix(['u', 'U'])?, 4);
+    let high = unit(text)?;
+    let rest = text[5..].trim_start_matches('\\');
+    let units = [Some(high), unit(rest)].into_iter().flatten();
+    match char::decode_utf16(units).next()? {
+        Ok(c) if c.len_utf16() == 2 => Some((c, text.len() - rest.len() + 5)),
+        decoded => Some((decoded.unwrap_or(REPLACEMENT_CHARACTER), 5)),
+    }
+}
+
+/// Decodes the first character of a text that may be percent-encoded.
+fn decode_percent(text: &str) -> Option<(char, usize)> {
+    let Some((_, first_length)) = percent_byte(text) else {
+        return text.chars().next().map(|c| (c, c.len_utf8()));
+    };
+    let (mut bytes, mut length) = (Vec::new(), 0);
+    while let Some((byte, more)) = percent_byte(&text[length..])
+        && bytes.len() < 4
+    {
+        bytes.push(byte);
+        length += more;
+        if let Ok(decoded) = std::str::from_utf8(&bytes) {
+            return decoded.chars().next().map(|c| (c, length));
+        }
+    }
+    Some((REPLACEMENT_CHARACTER, first_length))
+}
+
+/// Reads `%2B`, or `%252B` where it was encoded again.
+fn percent_byte(text: &str) -> Option<(u8, usize)> {
+    let mut digits = text.strip_prefix('%')?;
+    while let Some(rest) = digits.strip_prefix("25")
+        && hex(rest, 2).is_some()
+    {
+        digits = rest;
+    }
+    let byte = hex(digits, 2)?.try_into().ok()?;
+    Some((byte, text.len() - digits.len() + 2))
+}
+
+/// Reads the number that a text begins with, of so many hexadecimal digits.
+fn hex(text: &str, count: usize) -> Option<u16> {
+    let digits = text.get(..count)?;
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u16::from_str_radix(digits, 16).ok().filter(|_| is_number)
+}
+
+/// Cuts off an escape that is not complete at the end of a truncated text.
+fn trim_partial_escape(text: &str) -> &str {
+    let at = text.rfind(['%', '\\']).unwrap_or(text.len());
+    let (before, escape) = text.split_at(at);
+    let (digits, complete) = match escape.strip_prefix('%') {
+        Some(digits) => (digits.trim_start_matches("25"), 2),
+        None => (escape.strip_prefix("\\u").unwrap_or("not an escape"), 4),
+    };
+    let is_partial = digits.len() < complete && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_partial { before } else { text }
+}
+
+fn is_letter(c: char) -> bool {
+    c.is_alphanumeric()
+}
+
+/// Returns whether a character is compared where punctuation counts; quoting adds backslashes.
+fn is_visible(c: char) -> bool {
+    !c.is_whitespace() && c != '\\'
+}
+
+/// Returns whether no word continues from the character before this place to the one after it.
+fn is_edge(units: &[Unit], at: usize) -> bool {
+    let is_word = |unit: &Unit| unit.c.is_alphanumeric() || unit.c == '_';
+    let before = at.checked_sub(1).and_then(|at| units.get(at));
+    !(before.is_some_and(is_word) && units.get(at).is_some_and(is_word))
+}
+
+/// Returns a character in all its cases as one spelling: `ß` and `SS` are `ss`.
+fn fold_case(c: char) -> impl Iterator<Item = char> {
+    c.to_uppercase().flat_map(char::to_lowercase)
+}
+
+fn normal_form(text: &str, keep: fn(char) -> bool) -> String {
+    let units = decode(text).into_iter();
+    units
+        .map(|unit| unit.c)
+        .filter(|c| keep(*c))
+        .flat_map(fold_case)
+        .collect()
+}
+
+/// A suffix array: the ends of a text in their order, so that any text is found by bisection.
+struct Index {
+    normal: String,
+    /// For each byte of the normal form, the number of its unit.
+    origins: Vec<usize>,
+    suffixes: Vec<usize>,
+    /// The suffixes before which no word continues.
+    word_suffixes: Vec<usize>,
+}
+
+impl Index {
+    fn new(units: &[Unit], keep: fn(char) -> bool) -> Self {
+        let mut normal = String::new();
+        let mut origins = Vec::new();
+        let kept = units.iter().enumerate().filter(|(_, unit)| keep(unit.c));
+        for (number, unit) in kept {
+            normal.extend(fold_case(unit.c));
+            origins.resize(normal.len(), number);
+        }
+        let mut suffixes: Vec<_> = normal.char_indices().map(|(at, _)| at).collect();
+        suffixes.sort_unstable_by_key(|at| &normal[*at..]);
+        let mut word_suffixes = suffixes.clone();
+        word_suffixes.retain(|at| is_edge(units, origins[*at]));
+        Self {
+            normal,
+            origins,
+            suffixes,
+            word_suffixes,
+        }
+    }
+
+    fn suffixes(&self, place: Place) -> &[usize] {
+        match place {
+            Place::Anywhere => &self.suffixes,
+            Place::Word => &self.word_suffixes,
+        }
+    }
+
+    /// Returns where a pattern occurs; a word may continue after it.
+    fn find(&self, pattern: &str, place: Place) -> &[usize] {
+        let suffixes = self.suffixes(place);
+        let start = suffixes.partition_point(|at| &self.normal[*at..] < pattern);
+        let rest = &suffixes[start..];
+        let count = rest.partition_point(|at| self.normal[*at..].starts_with(pattern));
+        &rest[..count]
+    }
+
+    /// Returns where the longest end of the text starts that is a beginning of the pattern.
+    fn find_partial(&self, mut pattern: &str, place: Place) -> Option<usize> {
+        let suffixes = self.suffixes(place);
+        loop {
+            // Whatever is a beginning of the pattern, is one of the last suffix before it as well.
+            let after = suffixes.partition_point(|at| &self.normal[*at..] <= pattern);
+            let start = suffixes[after.checked_sub(1)?];
+            let suffix = &self.normal[start..];
+            let common: usize = (suffix.chars().zip(pattern.chars()))
+                .take_while(|(a, b)| a == b)
+                .map(|(c, _)| c.len_utf8())
+                .sum();
+            let partial = &pattern[..common];
+            if partial.chars().count() < MIN_PARTIAL {
+                return None;
+            }
+            if partial == suffix {
+                return Some(start);
+            }
+            pattern = partial;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
@@ -255,26 +475,36 @@ mod tests {
     const USERNAME: &str = "trunk-user-77";
     const NUMBER: &str = "+14155552671";
 
-    fn hidden(secrets: &[&str], texts: &[&str]) -> Redactor {
-        let mut hidden = Redactor::default();
+    fn redactor(secrets: &[&str], texts: &[&str]) -> Redactor {
+        let mut redactor = Redactor::default();
         for secret in secrets {
-            hidden.secret(secret);
+            redactor.secret(secret);
         }
         for text in texts {
-            hidden.text(text);
+            redactor.text(text);
         }
-        hidden
+        redactor
     }
 
     fn usual() -> Redactor {
-        hidden(&[KEY, PASSWORD], &[USERNAME, NUMBER])
+        redactor(&[KEY, PASSWORD], &[USERNAME, NUMBER])
+    }
+
+    /// Writes a text as JSON has it between quotation marks.
+    fn quote(text: &str) -> String {
+        let quoted = Value::from(text).to_string();
+        quoted[1..quoted.len() - 1].to_owned()
+    }
+
+    fn percent_encode(text: &str) -> String {
+        utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
     }
 
     /// Checks what is shown of each text.
     #[track_caller]
-    fn check(hidden: &Redactor, cases: &[(&str, &str)]) {
+    fn check(redactor: &Redactor, cases: &[(&str, &str)]) {
         for (text, shown) in cases {
-            assert_eq!(redact(text, hidden), *shown, "of {text:?}");
+            assert_eq!(redact(text, redactor), *shown, "of {text:?}");
         }
     }
 
@@ -356,6 +586,60 @@ mod tests {
     }
 
     #[test]
+    fn escaped_text_is_redacted() {
+        let secrets = [KEY, PASSWORD, "pä\nss€wörd", "!?%\"", r"c:\new\table"];
+        let redactor = redactor(&secrets, &[USERNAME, NUMBER]);
+        for text in secrets.into_iter().chain([USERNAME]) {
+            let once = [quote(text), percent_encode(text)];
+            let twice = once.iter().flat_map(|it| [quote(it), percent_encode(it)]);
+            for written in once.iter().cloned().chain(twice) {
+                let shown = redact(&format!("of {written} and"), &redactor);
+                assert_eq!(shown, "of [redacted] and", "of {written}");
+            }
+        }
+        check(
+            &redactor,
+            &[
+                (r"P\u00c4ss\u20acw\u00f6rd", "[redacted]"),
+                (r"p\\u00e4\\nss\\u20acw\\u00f6rd.", "[redacted]."),
+                (
+                    "trunk%2Duser%2D77&x=%2B14155552671",
+                    "[redacted]&x=%2B[redacted]",
+                ),
+                ("_trunk%2Duser%2D77", "_trunk%2Duser%2D77"),
+            ],
+        );
+    }
+
+    #[test]
+    fn punctuation_is_redacted_with_secret() {
+        check(
+            &redactor(&["!p@ssw0rd!", "P@ss", "€€€€"], &[]),
+            &[
+                ("is '!p@ssw0rd!' it", "is '[redacted]' it"),
+                ("is pssw0rd it", "is [redacted] it"),
+                ("xp@ssx €€€€€", "x[redacted]x [redacted]"),
+                ("pass, pss", "pass, pss"),
+            ],
+        );
+    }
+
+    #[test]
+    fn many_texts_are_redacted() {
+        let texts: Vec<_> = (0..10_000)
+            .map(|number| format!("agent-{number:05}"))
+            .collect();
+        let texts: Vec<_> = texts.iter().map(|text| &**text).collect();
+        let redactor = redactor(&[KEY], &texts);
+        let echo = format!("{} and agent-10000", texts[..100].join(" "));
+        let shown = redact(&echo, &redactor);
+        assert_eq!(
+            shown,
+            format!("{}and agent-10000", "[redacted] ".repeat(100))
+        );
+    }
+
+    #[test]
     fn phone_number_is_redacted_by_digits() {
         check(
             &usual(),
@@ -364,7 +648,8 @@ mod tests {
                 ("+1 415-555-2671.", "+[redacted]."),
                 ("+1 (415) 555.2671", "+[redacted]"),
                 ("0014155552671", "00[redacted]"),
-                ("call (415) 555-2671", "call [redacted]"),
+                // One form for all: what is no letter and no digit belongs to no text.
+                ("call (415) 555-2671", "call ([redacted]"),
                 ("(415-555-2671)", "([redacted])"),
                 ("tel:+14155552671;id=7", "tel:+[redacted];id=7"),
                 ("at 12:30 415-555-2671", "at 12:30 [redacted]"),
@@ -373,18 +658,22 @@ mod tests {
                     "+14155552672, 5552671, 2671, 1415",
                 ),
                 ("415-555.-/.2671", "[redacted]"),
-                ("415-555.-/.-2671", "415-555.-/.-2671"),
+                ("415-555.-/.-2671", "[redacted]"),
+                ("415, 555, 2671", "[redacted]"),
                 ("at most 14155552 of 671", "at most 14155552 of 671"),
             ],
         );
     }
 
     #[test]
-    fn text_with_few_digits_is_redacted_as_written() {
+    fn text_with_few_digits_is_redacted_as_word() {
         check(
-            &hidden(&[], &["12.34", "id12345678"]),
+            &redactor(&[], &["12.34", "id12345678"]),
             &[
-                ("at 12.34 or 1234", "at [redacted] or 1234"),
+                (
+                    "at 12.34 or 1234 or 12345",
+                    "at [redacted] or [redacted] or 12345",
+                ),
                 ("id12345678, 12345678", "[redacted], 12345678"),
             ],
         );
@@ -392,9 +681,9 @@ mod tests {
 
     #[test]
     fn short_text_is_redacted_as_word_only() {
-        let hidden = hidden(&["a", "q9", ""], &["the", "trunk"]);
+        let redactor = redactor(&["a", "q9", ""], &["the", "trunk"]);
         check(
-            &hidden,
+            &redactor,
             &[
                 ("bad agent at the b", "bad agent at the b"),
                 (
@@ -410,7 +699,7 @@ mod tests {
     fn overlapping_texts_are_redacted_once() {
         let wide = format!("my-{KEY}-pass");
         check(
-            &hidden(&[KEY, &wide, "hidden"], &[]),
+            &redactor(&[KEY, &wide, "hidden"], &[]),
             &[
                 (&wide, "[redacted]"),
                 (&format!("my-{KEY}-past"), "my-[redacted]-past"),
@@ -418,7 +707,7 @@ mod tests {
             ],
         );
         check(
-            &hidden(&["abcd", "cdef", "fabc", "bbbb"], &[]),
+            &redactor(&["abcd", "cdef", "fabc", "bbbb"], &[]),
             &[("xabcdefabcdx bbbbbbbbb", "x[redacted]x [redacted]")],
         );
     }
@@ -431,7 +720,8 @@ mod tests {
             ("user trunk", "user [redacted]"),
             ("user xtrunk", "user xtrunk"),
             ("number +1 415-5", "number +[redacted]"),
-            ("number (415) 5", "number [redacted]"),
+            ("number (415) 5", "number ([redacted]"),
+            ("number %2B1%204155", "number %2B[redacted]"),
             ("no such agent", "no such agent"),
         ];
         for (text, shown) in cases {
@@ -443,9 +733,9 @@ mod tests {
         let cut = message(b"no such ag\xc3", false, &usual());
         assert_eq!(cut.as_deref(), Some("no such ag"));
         // What is searched ends within the key.
-        let long = "x".repeat(SEARCHED - 100);
+        let long = "x".repeat(MAX_SEARCHED - 100);
         let text = format!("{long}{}{KEY}", "y".repeat(90));
-        let said = message(text.as_bytes(), true, &hidden(&[&long, KEY], &[]));
+        let said = message(text.as_bytes(), true, &redactor(&[&long, KEY], &[]));
         assert_eq!(
             said,
             Some(format!("[redacted]{}[redacted]", "y".repeat(90)))
@@ -455,21 +745,25 @@ mod tests {
     proptest! {
         #[test]
         fn secret_is_redacted_however_echoed(
-            secret in "[a-zA-Z0-9éÄ\\\\%+\"/&{}.:-]{4,12}",
+            secret in "[a-zA-Z0-9éÄ𝒳\\\\%+\"/&{}.:u\n-]{4,12}",
             before in "[ a-z\"+0-9]{0,6}",
             after in "[ a-z\\\\%\"+0-9]{0,6}",
-            way in 0..4,
+            uppercase: bool,
+            quoting in vec(any::<bool>(), 0..3),
+            invisible: bool,
         ) {
-            let written = match way {
-                0 => secret.clone(),
-                1 => secret.to_uppercase(),
-                2 => quoted(&secret),
-                _ => secret.chars().flat_map(|c| [c, '\u{200d}']).collect(),
-            };
-            let body = Value::from(format!("{before}{written}{after}")).to_string();
-            let shown = message(body.as_bytes(), true, &hidden(&[&secret], &[])).unwrap();
-            prop_assert!(shown.contains("[redacted]"), "{}", shown);
-            let rest = shown.replace("[redacted]", "\0").to_lowercase();
+            prop_assume!(!normal_form(&secret, is_visible).is_empty());
+            let spelling = if uppercase { secret.to_uppercase() } else { secret.clone() };
+            let mut written = quoting.iter().fold(spelling, |text, is_json| {
+                if *is_json { quote(&text) } else { percent_encode(&text) }
+            });
+            if invisible {
+                written = written.chars().flat_map(|c| [c, '\u{200d}']).collect();
+            }
+            let redactor = redactor(&[&secret], &[]);
+            let shown = redact(&format!("{before} {written} {after}"), &redactor);
+            prop_assert!(shown.contains(REDACTED), "{} of {:?}", shown, written);
+            let rest = shown.replace(REDACTED, "\0").to_lowercase();
             prop_assert!(!rest.contains(&secret.to_lowercase()), "{}", shown);
         }
 
@@ -480,8 +774,8 @@ mod tests {
             whole: bool,
         ) {
             let secrets: Vec<_> = secrets.iter().map(|it| &**it).collect();
-            let _ = message(text.as_bytes(), whole, &hidden(&secrets, &secrets));
-            let plain: String = normalize(&text).0.into_iter().collect();
+            let _ = message(text.as_bytes(), whole, &redactor(&secrets, &secrets));
+            let plain = normalize(&text).0;
             prop_assert_eq!(redact(&text, &Redactor::default()), plain);
         }
     }
