@@ -3,18 +3,19 @@
 use std::{
     collections::VecDeque,
     fs,
-    path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use sigmamind::{Client, ClientBuilder, Secret};
+use tokio::sync::watch;
 
 use crate::{
     capture::capture,
+    files::{file, replace},
     server::{KEY, Request, SUCCESS, Server, Step, call, causes, http, quick},
 };
 
@@ -27,6 +28,18 @@ struct Keyed {
 struct Keys {
     newest: String,
     grace: Option<String>,
+    /// What is done when the next request has come, before its key is looked at.
+    next: Option<Next>,
+}
+
+type Next = Box<dyn FnOnce(&mut Keys) + Send>;
+
+impl Keys {
+    /// Takes another key from now on, and no longer the one before.
+    fn turn_to(&mut self, key: &str) {
+        self.newest = key.into();
+        self.grace = None;
+    }
 }
 
 impl Keyed {
@@ -34,10 +47,14 @@ impl Keyed {
         let keys = Arc::new(Mutex::new(Keys {
             newest: key.into(),
             grace: None,
+            next: None,
         }));
         let known = keys.clone();
         let server = Server::answering(move |request| {
             let mut known = known.lock().unwrap();
+            if let Some(next) = known.next.take() {
+                next(&mut known);
+            }
             let key = request.header("x-api-key").map(ToOwned::to_owned);
             if key.as_ref() == Some(&known.newest) || key.is_some() && known.grace.take() == key {
                 Step::answer(200, &[], SUCCESS)
@@ -52,15 +69,17 @@ impl Keyed {
         }
     }
 
-    fn turn_to(&self, key: &str) {
-        self.turn_with(key, || ());
-    }
-
-    /// At the same moment as something else, as the server sees it.
+    /// Turns to another key, with grace for the one before, at the same moment as something else.
     fn turn_with(&self, key: &str, also: impl FnOnce()) {
         let mut keys = self.keys.lock().unwrap();
         also();
         keys.grace = Some(std::mem::replace(&mut keys.newest, key.into()));
+    }
+
+    /// Does something when the next request has come: the client cannot have looked at the file
+    /// in between, however slow the machine is.
+    fn at_the_next_request(&self, next: impl FnOnce(&mut Keys) + Send + 'static) {
+        self.keys.lock().unwrap().next = Some(Box::new(next));
     }
 
     /// The keys that were sent.
@@ -74,21 +93,6 @@ impl Keyed {
             .base_url(self.server.url())
             .http_client(http().build().unwrap())
     }
-}
-
-/// A file of this test alone.
-fn file(name: &str, text: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let file = folder.join(format!("key-{name}"));
-    fs::write(&file, text).unwrap();
-    file
-}
-
-/// As programs that rotate keys do it: nobody sees half of it.
-fn replace(file: &PathBuf, text: &str) {
-    let next = file.with_extension("next");
-    fs::write(&next, text).unwrap();
-    fs::rename(next, file).unwrap();
 }
 
 #[test]
@@ -111,14 +115,15 @@ fn a_clone_may_have_another_key() {
 #[test]
 fn the_key_of_a_file_is_its_line() {
     quick(async {
-        for (name, text) in [("bare", "k-1"), ("unix", "k-1\n"), ("windows", "k-1\r\n")] {
+        for text in ["k-1", "k-1\n", "k-1\r\n"] {
             let keyed = Keyed::start("k-1").await;
-            let builder = keyed.builder().api_key_file(file(name, text));
+            let path = file(text);
+            let builder = keyed.builder().api_key_file(&*path);
             call(&builder.build().unwrap()).await.unwrap();
-            assert_eq!(keyed.sent(), ["k-1"], "{name}");
+            assert_eq!(keyed.sent(), ["k-1"], "{text:?}");
         }
-        let longest = file("longest", &"x".repeat(16 << 10));
-        assert!(Client::builder().api_key_file(longest).build().is_ok());
+        let longest = file(&"x".repeat(16 << 10));
+        assert!(Client::builder().api_key_file(&*longest).build().is_ok());
     });
 }
 
@@ -126,8 +131,8 @@ fn the_key_of_a_file_is_its_line() {
 fn a_new_key_in_the_file_is_taken_before_the_old_one_is_refused() {
     quick(async {
         let server = Server::start([]).await;
-        let path = file("early", "k-1\n");
-        let client = server.client_with(|builder| builder.api_key_file(&path));
+        let path = file("k-1\n");
+        let client = server.client_with(|builder| builder.api_key_file(&*path));
         call(&client).await.unwrap();
         replace(&path, "k-2\n");
         std::thread::sleep(Duration::from_millis(1_050)); // the file is looked at again
@@ -143,25 +148,23 @@ fn a_file_without_a_key_is_refused_at_the_start() {
     let long = "x".repeat(17 << 10);
     let cases = [
         (
-            "empty",
             Some(""),
             "the API key is empty; give the key from SigmaMind's settings",
         ),
         (
-            "lines",
             Some("k-1\nk-2\n"),
             "the API key has a space, a line break or another character that is not visible \
              ASCII; copy it again without that",
         ),
-        ("long", Some(&long), "it is too long for a key"),
-        ("absent", None, "No such file or directory (os error 2)"),
+        (Some(&long), "it is too long for a key"),
+        (None, "No such file or directory (os error 2)"),
     ];
-    for (name, text, reason) in cases {
-        let path = file(name, text.unwrap_or_default());
+    for (text, reason) in cases {
+        let path = file(text.unwrap_or_default());
         if text.is_none() {
             fs::remove_file(&path).unwrap();
         }
-        let error = Client::builder().api_key_file(path).build().unwrap_err();
+        let error = Client::builder().api_key_file(&*path).build().unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("invalid configuration: the file of the API key cannot be used: {reason}")
@@ -173,13 +176,15 @@ fn a_file_without_a_key_is_refused_at_the_start() {
 fn a_new_key_in_the_file_is_taken_after_a_401() {
     quick(async {
         let keyed = Keyed::start("k-1").await;
-        let path = file("rotated", "k-1\n");
-        let client = keyed.builder().api_key_file(&path).max_retries(0);
+        let path = file("k-1\n");
+        let client = keyed.builder().api_key_file(&*path).max_retries(0);
         let client = client.build().unwrap();
         call(&client).await.unwrap();
-        keyed.turn_to("k-2");
-        keyed.turn_to("k-2"); // no grace for the first
-        replace(&path, "k-2\n");
+        let new = path.to_owned();
+        keyed.at_the_next_request(move |keys| {
+            keys.turn_to("k-2");
+            replace(&new, "k-2\n");
+        });
         let phone = call(&client).await.unwrap();
         assert_eq!(phone.attempts(), 2);
         assert_eq!(keyed.sent(), ["k-1", "k-1", "k-2"]);
@@ -190,15 +195,16 @@ fn a_new_key_in_the_file_is_taken_after_a_401() {
 fn a_key_that_was_replaced_is_not_tried_again() {
     quick(async {
         let keyed = Keyed::start("k-1").await;
-        let path = file("good", "k-1\n");
-        let client = keyed.builder().api_key_file(&path).build().unwrap();
-        // Twice, so that the one before has no grace.
-        let turn_to = |key| [key, key].map(|key| keyed.turn_to(key));
+        let path = file("k-1\n");
+        let client = keyed.builder().api_key_file(&*path).build().unwrap();
         call(&client).await.unwrap();
-        turn_to("k-2");
-        replace(&path, "k-2\n");
+        let new = path.to_owned();
+        keyed.at_the_next_request(move |keys| {
+            keys.turn_to("k-2");
+            replace(&new, "k-2\n");
+        });
         call(&client).await.unwrap();
-        turn_to("k-3");
+        keyed.at_the_next_request(|keys| keys.turn_to("k-3"));
         let error = call(&client).await.unwrap_err();
         assert!(error.is_auth() && error.attempts() == 1, "{error}");
         assert_eq!(keyed.sent(), ["k-1", "k-1", "k-2", "k-2"]);
@@ -209,13 +215,14 @@ fn a_key_that_was_replaced_is_not_tried_again() {
 fn a_refused_key_is_tried_once_when_there_is_no_other() {
     quick(async {
         let keyed = Keyed::start("k-2").await;
-        let path = file("refused", "k-1\n");
-        let client = keyed.builder().api_key_file(&path).build().unwrap();
+        let path = file("k-1\n");
+        let client = keyed.builder().api_key_file(&*path).build().unwrap();
         let error = call(&client).await.unwrap_err();
         assert!(error.is_auth(), "{error}");
         assert_eq!((error.attempts(), keyed.server.requests()), (1, 1));
 
-        replace(&path, "k-3\n"); // another, and as wrong
+        let new = path.to_owned();
+        keyed.at_the_next_request(move |_| replace(&new, "k-3\n")); // another, and as wrong
         let error = call(&client).await.unwrap_err();
         assert!(error.is_auth(), "{error}");
         assert_eq!(keyed.sent(), ["k-1", "k-1", "k-3"]);
@@ -226,8 +233,8 @@ fn a_refused_key_is_tried_once_when_there_is_no_other() {
 fn what_is_no_key_leaves_the_last_good_one() {
     quick(async {
         let keyed = Keyed::start("k-12345678").await;
-        let path = file("broken", "k-12345678\n");
-        let client = keyed.builder().api_key_file(&path).build().unwrap();
+        let path = file("k-12345678\n");
+        let client = keyed.builder().api_key_file(&*path).build().unwrap();
         call(&client).await.unwrap();
         for broken in [
             Some(""),
@@ -257,29 +264,36 @@ fn what_is_no_key_leaves_the_last_good_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_fails_while_keys_rotate() {
     let keyed = Arc::new(Keyed::start("k-0").await);
-    let path = file("rotating", "k-0\n");
-    let client = keyed.builder().api_key_file(&path).build().unwrap();
-    let done = Arc::new(AtomicUsize::new(0));
+    let path = file("k-0\n");
+    let client = keyed.builder().api_key_file(&*path).build().unwrap();
+    let ended = Arc::new(AtomicBool::new(false));
     let mut tasks = tokio::task::JoinSet::new();
+    let mut counts = Vec::new();
     for _ in 0..64 {
-        let (client, done) = (client.clone(), done.clone());
+        let (client, ended) = (client.clone(), ended.clone());
+        let (count, calls) = watch::channel(0);
+        counts.push(calls);
         tasks.spawn(async move {
-            while done.load(Ordering::Relaxed) < 10 {
+            while !ended.load(Ordering::Relaxed) {
                 call(&client).await?;
+                count.send_modify(|calls| *calls += 1);
             }
             Ok::<_, sigmamind::Error>(())
         });
     }
     for number in 1..=10 {
-        let before = keyed.server.requests();
-        keyed
-            .server
-            .until("calls go on", |log| log.requests.len() > before + 640)
-            .await;
+        // No call sees two rotations: whatever was sent with an older key has ended.
+        for calls in &mut counts {
+            let before = *calls.borrow();
+            let more = calls.wait_for(|now| *now > before + 1).await;
+            if more.is_err() {
+                break; // the call has failed, which is told below
+            }
+        }
         let key = format!("k-{number}");
         keyed.turn_with(&key, || replace(&path, &format!("{key}\n")));
-        done.fetch_add(1, Ordering::Relaxed);
     }
+    ended.store(true, Ordering::Relaxed);
     for outcome in tasks.join_all().await {
         outcome.unwrap();
     }
@@ -335,10 +349,14 @@ fn neither_the_key_nor_the_one_before_is_shown() {
     let logged = capture(|| {
         quick(async {
             let echo = "k-first-1 and k-second-2 are no keys of ours";
-            let server = Server::answering(move |_| Step::answer(401, &[], echo)).await;
-            let path = file("shown", "k-first-1\n");
-            let client = server.client_with(|builder| builder.api_key_file(&path));
-            replace(&path, "k-second-2\n");
+            let path = file("k-first-1\n");
+            let new = path.to_owned();
+            let server = Server::answering(move |_| {
+                replace(&new, "k-second-2\n"); // once the first was sent
+                Step::answer(401, &[], echo)
+            })
+            .await;
+            let client = server.client_with(|builder| builder.api_key_file(&*path));
             let error = call(&client).await.unwrap_err();
             assert_eq!(error.attempts(), 2);
             assert_eq!(

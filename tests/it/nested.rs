@@ -67,9 +67,6 @@ edition = "2024"
 
 [dependencies]
 {dependencies}
-
-[profile.dev]
-debug = false
 "#
     );
     write(&folder.join("Cargo.toml"), &manifest);
@@ -130,7 +127,8 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
         .args(["--quiet", "--color=never"])
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", root().join("target"))
-        .env("CARGO_INCREMENTAL", "0");
+        .env("CARGO_INCREMENTAL", "0")
+        .env("CARGO_PROFILE_DEV_DEBUG", "false");
     cargo
 }
 

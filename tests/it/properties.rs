@@ -1,16 +1,20 @@
-//! What holds for any input.
+//! Properties that hold for any input.
 
 use std::{
+    cell::Cell,
     io::{Read, Write},
     net::TcpListener,
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use proptest::{collection::vec, prelude::*};
-use serde_json::{Map, Value};
-use sigmamind::{Client, E164, PhoneNumber, PhoneNumberUpdate};
+use proptest::{collection::vec, prelude::*, sample::Index};
+use serde_json::{Map, Value, json};
+use sigmamind::{Client, E164, Error, PhoneNumber, PhoneNumberUpdate, Response, reqwest};
+use tokio::runtime::Runtime;
+
+use crate::{random::check, server};
 
 /// The properties that the page documents for a response.
 const DOCUMENTED: [&str; 8] = [
@@ -106,10 +110,36 @@ fn check_phone(value: &Value) -> Result<bool, TestCaseError> {
     Ok(true)
 }
 
-/// Answers every request with the bytes that are set, and closes the connection.
+/// Bytes with a few of them replaced, inserted or cut off.
+fn damaged(bytes: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![
+        proptest::sample::select(&b"{}[]\",:\\\r\n 0e+-\0\xff"[..]),
+        any::<u8>(),
+    ];
+    let edits = vec((0..6_u8, any::<Index>(), byte), 0..3);
+    (bytes, edits).prop_map(|(mut bytes, edits)| {
+        for (edit, place, byte) in edits {
+            let place = place.index(bytes.len() + 1);
+            match edit {
+                0 => bytes.truncate(place),
+                1 | 2 => bytes.insert(place, byte),
+                _ => {
+                    if let Some(known) = bytes.get_mut(place) {
+                        *known = byte;
+                    }
+                }
+            }
+        }
+        bytes
+    })
+}
+
+/// Gives every request the answer of the moment, and closes the connection.
 struct Answering {
     url: String,
     answer: Arc<Mutex<Vec<u8>>>,
+    http: reqwest::Client,
+    runtime: Runtime,
 }
 
 impl Answering {
@@ -131,114 +161,127 @@ impl Answering {
                 let _ = connection.write_all(&answers.lock().unwrap());
             }
         });
-        Self { url, answer }
-    }
-
-    fn client(&self) -> Client {
-        let builder = Client::builder()
-            .api_key("key")
-            .base_url(&self.url)
-            .http_client(crate::mock::http());
-        builder
-            .max_retries(0)
-            .timeout(Duration::from_secs(5))
-            .build()
-            .unwrap()
-    }
-}
-
-/// Makes one call that gets `answer`, and checks that it ends as a call may end.
-fn check_answer(
-    runtime: &tokio::runtime::Runtime,
-    server: &Answering,
-    client: &Client,
-    answer: Vec<u8>,
-) -> Result<(), TestCaseError> {
-    *server.answer.lock().unwrap() = answer;
-    let number = "+14155552671".parse().unwrap();
-    let update = PhoneNumberUpdate::default().friendly_name("Support Line");
-    let start = Instant::now();
-    let outcome = runtime.block_on(client.update_phone_number(&number, &update).send());
-    prop_assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "it hung: {:?}",
-        outcome
-    );
-    match outcome {
-        Ok(answer) => prop_assert!(answer.status().is_success()),
-        Err(error) => {
-            let text = error.to_string();
-            prop_assert!(
-                !text.is_empty() && !text.chars().any(char::is_control),
-                "{:?}",
-                text
-            );
-            prop_assert!(!text.contains("4155552671"), "{:?}", text);
-            prop_assert!(!error.is_invalid_request(), "{:?}", text);
-            prop_assert_ne!(format!("{error:?}"), "");
-            let _ = (
-                error.retry_after(),
-                error.request_id(),
-                error.is_retryable(),
-            );
+        Self {
+            url,
+            answer,
+            http: server::http().pool_max_idle_per_host(0).build().unwrap(),
+            runtime: Runtime::new().unwrap(),
         }
     }
-    Ok(())
+
+    /// Makes one call that gets these bytes, and checks what holds however it ends.
+    ///
+    /// Each call has a client of its own: a strange `Retry-After` would hold up the next one.
+    fn call(&self, answer: Vec<u8>) -> Result<Result<Response<PhoneNumber>, Error>, TestCaseError> {
+        *self.answer.lock().unwrap() = answer;
+        let client = Client::builder()
+            .api_key("key")
+            .base_url(&self.url)
+            .http_client(self.http.clone())
+            .max_retries(0)
+            .timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
+        let number = "+14155552671".parse().unwrap();
+        let update = PhoneNumberUpdate::default().friendly_name("Support Line");
+        let call = client.update_phone_number(&number, &update);
+        let outcome = self.runtime.block_on(call.send());
+        match &outcome {
+            Ok(answer) => prop_assert!(answer.status().is_success()),
+            Err(error) => {
+                let text = error.to_string();
+                prop_assert!(!text.is_empty(), "an error without a text");
+                prop_assert!(!text.chars().any(char::is_control), "{:?}", text);
+                prop_assert!(!text.contains("4155552671"), "{:?}", text);
+                prop_assert!(!error.is_invalid_request(), "{:?}", text);
+                prop_assert!(!error.is_timeout(), "it hung: {:?}", text);
+                prop_assert_ne!(format!("{error:?}"), "");
+                let _ = (
+                    error.retry_after(),
+                    error.request_id(),
+                    error.is_retryable(),
+                );
+            }
+        }
+        Ok(outcome)
+    }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+/// Counts the cases that come to something, so that a test shows that it meets them.
+#[derive(Default)]
+struct Count(Cell<u32>);
 
-    #[test]
-    fn any_text_is_a_number_by_the_grammar_alone(text in ".*") {
-        check_e164(&text)?;
+impl Count {
+    fn add(&self, met: bool) {
+        self.0.set(self.0.get() + u32::from(met));
     }
 
-    /// Near the grammar's edges, where any text hardly comes.
-    #[test]
-    fn a_text_near_the_grammar_is_a_number_by_it_alone(
-        text in r"[ +]?\+?[0-9]{0,17}[0-9٣x\n ]?",
-    ) {
-        check_e164(&text)?;
+    #[track_caller]
+    fn assert_at_least(&self, least: u32, what: &str) {
+        let count = self.0.get();
+        assert!(
+            count >= least,
+            "{count} cases were {what}, of at least {least}"
+        );
     }
+}
 
-    #[test]
-    fn any_bytes_are_read_without_panic(bytes in vec(any::<u8>(), 0..200)) {
-        let _ = serde_json::from_slice::<PhoneNumber>(&bytes);
-    }
+#[test]
+fn any_text_is_a_number_by_the_grammar_alone() {
+    check(1000, &".*", |text| check_e164(&text));
+}
 
-    #[test]
-    fn any_json_is_read_without_panic(value in json()) {
-        check_phone(&value)?;
-    }
+/// Near the grammar's edges, where any text hardly comes.
+#[test]
+fn a_text_near_the_grammar_is_a_number_by_it_alone() {
+    let numbers = Count::default();
+    check(1000, &r"[ +]?\+?[0-9]{0,17}[0-9٣x\n ]?", |text| {
+        numbers.add(is_e164(&text));
+        check_e164(&text)
+    });
+    numbers.assert_at_least(20, "numbers");
+}
+
+/// Also where a few bytes of what would be an answer are wrong.
+#[test]
+fn any_bytes_are_read_without_panic() {
+    let (read, other, broken) = (Count::default(), Count::default(), Count::default());
+    let phones = phone().prop_map(|value| value.to_string().into_bytes());
+    let bytes = prop_oneof![1 => vec(any::<u8>(), 0..200), 9 => damaged(phones)];
+    check(3000, &bytes, |bytes| {
+        let phone = serde_json::from_slice::<PhoneNumber>(&bytes);
+        let value = serde_json::from_slice::<Value>(&bytes);
+        read.add(phone.is_ok());
+        broken.add(value.is_err());
+        if let Ok(value) = value {
+            other.add(phone.is_err());
+            prop_assert_eq!(check_phone(&value)?, phone.is_ok());
+        }
+        Ok(())
+    });
+    read.assert_at_least(100, "answers");
+    other.assert_at_least(100, "other JSON");
+    broken.assert_at_least(100, "no JSON");
+}
+
+#[test]
+fn any_json_is_read_without_panic() {
+    check(1000, &json(), |value| check_phone(&value).map(drop));
 }
 
 #[test]
 fn what_is_accepted_comes_out_again_as_it_came() {
-    let config = ProptestConfig {
-        cases: 2000,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    let accepted = std::cell::Cell::new(0);
-    proptest::test_runner::TestRunner::new(config)
-        .run(&phone(), |value| {
-            accepted.set(accepted.get() + u32::from(check_phone(&value)?));
-            Ok(())
-        })
-        .unwrap();
-    assert!(
-        accepted.get() > 200,
-        "only {} were accepted",
-        accepted.get()
-    );
+    let accepted = Count::default();
+    check(2000, &phone(), |value| {
+        accepted.add(check_phone(&value)?);
+        Ok(())
+    });
+    accepted.assert_at_least(200, "accepted");
 }
 
 #[test]
 fn any_answer_is_an_answer_or_a_clear_error() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = Answering::start();
-    let client = server.client();
     let field = vec(
         prop_oneof![1 => Just(b'\t'), 20 => 0x20..=0x7e_u8, 2 => 0x80..=0xff_u8],
         0..40,
@@ -256,26 +299,18 @@ fn any_answer_is_an_answer_or_a_clear_error() {
         vec(any::<u8>(), 0..300),
         json().prop_map(|value| value.to_string().into_bytes()),
         phone().prop_map(|value| value.to_string().into_bytes()),
-        ".*".prop_map(
-            |text| Value::from(Map::from_iter([("message".into(), text.into())]))
-                .to_string()
-                .into_bytes()
-        ),
+        ".*".prop_map(|text| json!({ "message": text }).to_string().into_bytes()),
     ];
     let status = prop_oneof![Just(200_u16), 200..300_u16, 400..600_u16, 100..=999_u16];
     let parts = (status, wait.clone(), wait, field, body);
-    let config = ProptestConfig {
-        cases: 500,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    proptest::test_runner::TestRunner::new(config)
-        .run(&parts, |(status, seconds, milliseconds, date, body)| {
-            let mut answer = format!(
-                "HTTP/1.1 {status} Any\r\ncontent-length: {}\r\n",
-                body.len()
-            )
-            .into_bytes();
+    let (answers, refusals) = (Count::default(), Count::default());
+    check(
+        500,
+        &parts,
+        |(status, seconds, milliseconds, date, body)| {
+            let length = body.len();
+            let mut answer =
+                format!("HTTP/1.1 {status} Any\r\ncontent-length: {length}\r\n").into_bytes();
             for (name, value) in [
                 ("retry-after", seconds),
                 ("retry-after-ms", milliseconds),
@@ -285,33 +320,92 @@ fn any_answer_is_an_answer_or_a_clear_error() {
                 answer.extend([name.as_bytes(), b": ", &value, b"\r\n"].concat());
             }
             answer.extend([b"\r\n", &*body].concat());
-            check_answer(&runtime, &server, &client, answer)
-        })
-        .unwrap();
+            match server.call(answer)? {
+                Ok(answer) => {
+                    answers.add(true);
+                    let phone: PhoneNumber = serde_json::from_slice(&body).unwrap();
+                    prop_assert_eq!(answer.into_inner(), phone);
+                }
+                Err(error) if status >= 300 => {
+                    refusals.add(true);
+                    prop_assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
+                }
+                Err(_) => {}
+            }
+            Ok(())
+        },
+    );
+    answers.assert_at_least(10, "answers");
+    refusals.assert_at_least(100, "refusals");
 }
 
+/// Also where an answer is cut off, or a few of its bytes are wrong.
 #[test]
 fn any_bytes_on_the_connection_are_an_answer_or_a_clear_error() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = Answering::start();
-    let client = server.client();
+    #[derive(Debug, Clone)]
+    enum Bytes {
+        Any(Vec<u8>),
+        Damaged(Vec<u8>),
+        /// An answer of this status, and how much of it is sent.
+        Cut(u16, Vec<u8>, usize),
+        /// The same whole, with the name in it.
+        Whole(u16, Vec<u8>, String),
+    }
+    let answer = (
+        prop_oneof![3 => Just(200_u16), 1 => 400..600_u16],
+        0..3_u8,
+        any::<Index>(),
+        "[a-z]{1,20}",
+    );
+    let answer = answer.prop_map(|(status, framing, place, name)| {
+        let body = json!({ "friendlyName": name }).to_string();
+        let (first, rest) = body.split_at(1 + place.index(body.len() - 1));
+        let rest = match framing {
+            0 => format!("content-length: {}\r\n\r\n{body}", body.len()),
+            1 => format!(
+                "transfer-encoding: chunked\r\n\r\n{:x}\r\n{first}\r\n{:x}\r\n{rest}\r\n0\r\n\r\n",
+                first.len(),
+                rest.len()
+            ),
+            _ => format!("connection: close\r\n\r\n{body}"),
+        };
+        let bytes = format!("HTTP/1.1 {status} Any\r\n{rest}").into_bytes();
+        (status, bytes, name)
+    });
     let bytes = prop_oneof![
-        vec(any::<u8>(), 0..200),
-        vec(any::<u8>(), 0..100).prop_map(|rest| [b"HTTP/1.1 200 OK\r\n", &*rest].concat()),
-        vec(any::<u8>(), 0..100).prop_map(|rest| [
-            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
-            &*rest
-        ]
-        .concat()),
+        vec(any::<u8>(), 0..200).prop_map(Bytes::Any),
+        damaged(answer.clone().prop_map(|(_, bytes, _)| bytes)).prop_map(Bytes::Damaged),
+        (answer.clone(), any::<Index>()).prop_map(|((status, bytes, _), place)| {
+            let length = place.index(bytes.len());
+            Bytes::Cut(status, bytes, length)
+        }),
+        answer.prop_map(|(status, bytes, name)| Bytes::Whole(status, bytes, name)),
     ];
-    let config = ProptestConfig {
-        cases: 300,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    proptest::test_runner::TestRunner::new(config)
-        .run(&bytes, |bytes| {
-            check_answer(&runtime, &server, &client, bytes)
-        })
-        .unwrap();
+    let server = Answering::start();
+    check(500, &bytes, |bytes| {
+        match bytes {
+            Bytes::Any(bytes) => {
+                let error = server.call(bytes)?.err();
+                let error = error.ok_or_else(|| TestCaseError::fail("an answer"))?;
+                prop_assert!(error.may_have_been_applied(), "{}", error);
+            }
+            Bytes::Damaged(bytes) => drop(server.call(bytes)?),
+            Bytes::Cut(status, mut bytes, length) => {
+                bytes.truncate(length);
+                let error = server.call(bytes)?.err();
+                let error = error.ok_or_else(|| TestCaseError::fail("half an answer"))?;
+                prop_assert!(status != 200 || error.may_have_been_applied(), "{}", error);
+            }
+            Bytes::Whole(200, bytes, name) => {
+                let answer = server.call(bytes)?;
+                let answer = answer.map_err(|error| TestCaseError::fail(error.to_string()))?;
+                prop_assert_eq!(answer.into_inner().friendly_name, Some(name));
+            }
+            Bytes::Whole(status, bytes, _) => {
+                let error = server.call(bytes)?.unwrap_err();
+                prop_assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
+            }
+        }
+        Ok(())
+    });
 }

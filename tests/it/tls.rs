@@ -1,15 +1,9 @@
 //! https: where it is needed, and what it needs.
 
-use std::{
-    fs,
-    future::poll_fn,
-    mem,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::poll_fn, mem, path::Path, sync::Arc, time::Duration};
 
 use sigmamind::{Client, http::Response, mock::FakeSigmaMind};
+use tempfile::TempPath;
 use tokio::net::TcpListener;
 use tokio_rustls::{
     TlsAcceptor,
@@ -20,15 +14,16 @@ use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use crate::{
     bodies::{MIB, assert_reads_a_mebibyte, json},
-    child, http2,
+    child,
+    files::file,
+    http2,
     server::{KEY, Server, call, quick},
 };
 
 /// A file with a certificate that is its own authority, and who can speak for it.
-fn certificate(name: &str) -> (PathBuf, TlsAcceptor) {
+fn certificate() -> (TempPath, TlsAcceptor) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pem"));
-    fs::write(&file, made.cert.pem()).unwrap();
+    let file = file(&made.cert.pem());
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
@@ -71,7 +66,7 @@ async fn silent_after(requests: usize, acceptor: TlsAcceptor) -> String {
 
 #[test]
 fn a_silent_connection_is_found() {
-    let (file, acceptor) = certificate("silent");
+    let (file, acceptor) = certificate();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let url = runtime.block_on(silent_after(1, acceptor));
     run_over_tls("tls::caller_over_silent_connections", &url, &file);
@@ -137,7 +132,7 @@ fn a_success_in_pieces_takes_no_more_than_four_times_its_size() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // Much smaller ones are refused by h2 itself, if they come faster than they are read.
     for size in [64, 9000] {
-        let (file, acceptor) = certificate("pieces");
+        let (file, acceptor) = certificate();
         let (listener, url) = runtime.block_on(listen());
         // Where another test has turned the most detailed log on, it would take all the time.
         let quiet = NoSubscriber::default();
@@ -195,8 +190,8 @@ fn caller_without_certificates() {
 
 #[test]
 fn a_certificate_that_is_not_trusted_is_named() {
-    let (_, acceptor) = certificate("theirs");
-    let (file, _) = certificate("ours");
+    let (_, acceptor) = certificate();
+    let (file, _) = certificate();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let url = runtime.block_on(silent_after(1, acceptor));
     run_over_tls("tls::caller_of_a_stranger", &url, &file);

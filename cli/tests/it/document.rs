@@ -1,12 +1,19 @@
 //! The document revised: flags, columns and template follow, with no edit of the program.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use crate::env::{Done, TestEnv, done};
+use crate::{
+    env::{Done, TestEnv, done},
+    nested,
+};
 
 /// The program, built from the later pages (by the patch of the documentation), with a property and
 /// the path's parameter renamed.
-fn revised(env: &TestEnv) -> String {
+fn revised(env: &TestEnv) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let patch = fs::read_to_string(root.join("docs/later-pages.patch")).unwrap();
     let document = fs::read_to_string(root.join("openapi.yaml")).unwrap();
@@ -17,26 +24,11 @@ fn revised(env: &TestEnv) -> String {
         .replace("phoneNumber", "lineNumber");
     env.write("revised.yaml", document);
 
-    // Where the library's own tests build, so that what both need is built once.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nested/target");
-    let built = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--offline",
-            "--quiet",
-            "--package",
-            "sigmamind-cli",
-        ])
-        .current_dir(root)
-        .env("CARGO_TARGET_DIR", &target)
-        .env("CARGO_INCREMENTAL", "0")
-        .env("CARGO_PROFILE_DEV_DEBUG", "false")
-        .env("SIGMAMIND_OPENAPI", env.path("revised.yaml"))
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&built.stderr);
-    assert!(built.status.success(), "{text}");
-    target.join("debug/sigmamind").to_str().unwrap().to_owned()
+    let document = env.path("revised.yaml");
+    nested::build(
+        Path::new(env!("CARGO_MANIFEST_DIR")),
+        &[("SIGMAMIND_OPENAPI", &document)],
+    )
 }
 
 #[test]

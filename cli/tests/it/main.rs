@@ -9,6 +9,9 @@ mod fake;
 mod faults;
 #[cfg(unix)]
 mod kills;
+#[allow(dead_code, reason = "the library's tests use more of it")]
+#[path = "../../../tests/it/nested.rs"]
+mod nested;
 #[cfg(unix)]
 mod prompts;
 mod resume;

@@ -73,7 +73,7 @@ fn the_key_comes_from_the_environment_a_file_or_a_command() {
         ("--api-key-file key", Some(0)),
         ("--api-key-file missing", Some(4)),
         ("--api-key-command cat<key", Some(0)),
-        ("--api-key-command false", Some(4)),
+        ("--api-key-command cat<key;false", Some(4)),
         ("", Some(4)),
     ] {
         let set = format!("set +14155000000 --friendly-name Support {arguments}");

@@ -2,3 +2,5 @@
 
 mod documents;
 mod generator;
+#[path = "../../../tests/it/random.rs"]
+mod random;
