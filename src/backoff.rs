@@ -34,8 +34,8 @@ pub(crate) fn within_a_year(duration: Duration) -> Duration {
 
 /// How long the server asks to wait: `retry-after-ms`, else `Retry-After` in seconds or as a date.
 ///
-/// What is negative or makes no sense counts as absent, what is past as no wait, what is too long
-/// as a year. A date is taken by the server's own clock if it sent one.
+/// A value that is zero, negative, past or unreadable counts as absent: it asks for no wait. A longer
+/// one than a year counts as a year. A date is taken by the server's own clock if it sent one.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| {
         headers
@@ -51,8 +51,8 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         let now = text(DATE.as_str())
             .and_then(date)
             .unwrap_or_else(SystemTime::now);
-        let wait = date(value)?.duration_since(now).unwrap_or_default();
-        Some(within_a_year(wait))
+        let wait = date(value)?.duration_since(now).ok()?;
+        (!wait.is_zero()).then(|| within_a_year(wait))
     })
 }
 
@@ -65,7 +65,8 @@ fn decimal(text: &str, unit: f64) -> Option<Duration> {
         return None; // also what f64 would read: signs, exponents, `inf`
     }
     let seconds = text.parse::<f64>().ok()? * unit;
-    Some(Duration::try_from_secs_f64(seconds).map_or(YEAR, within_a_year))
+    let wait = Duration::try_from_secs_f64(seconds).map_or(YEAR, within_a_year);
+    (!wait.is_zero()).then_some(wait)
 }
 
 #[cfg(test)]

@@ -3,14 +3,23 @@
 use std::{
     collections::HashMap,
     fmt,
+    future::{Future, pending, poll_fn},
     iter::{Enumerate, Fuse},
     panic,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::Poll,
 };
 
 use serde::de::DeserializeOwned;
 use tokio::{
     runtime::Handle,
+    sync::Notify,
     task::{Id, JoinError, JoinSet},
+    time::{Instant, sleep_until},
 };
 use tracing::Instrument;
 
@@ -20,7 +29,7 @@ use crate::{
     response::Response,
 };
 
-/// So many are under way at first.
+/// The slow start: so many calls are in flight at first.
 const FIRST: f64 = 4.0;
 /// By so much their number grows with each call that the server did not refuse.
 const GROWTH: f64 = 0.5;
@@ -63,11 +72,12 @@ const GROWTH: f64 = 0.5;
 ///
 /// A server that limits the rate is asked a little at a time: a batch begins with four calls at
 /// once, and has more as long as nothing is refused. When something is, all calls with the key wait
-/// for their turns at one rate limiter. The wait for the first is not part of a call's
+/// for their turns at one rate limiter. While the server wants a pause, no further call begins, so
+/// that its time limit does not run; [`Client::rate_limiter`](crate::Client::rate_limiter) tells how
+/// long. A call that was refused makes room for another: a few numbers that are always refused hold
+/// up nobody. The wait for the first turn is not part of a call's
 /// [timeout](crate::ClientBuilder::timeout), because it is the others' that it waits for; it ends
-/// with an error when the server wants a pause that is
-/// [too long](crate::ClientBuilder::max_retry_after), or when for the length of the timeout
-/// nothing at all was granted.
+/// with an error when nothing at all was granted for the length of the timeout.
 ///
 /// Dropping the batch stops all of it at once. What becomes of the calls under way is not known
 /// then: the server may or may not have got them. To know, `stop` it and await `next` to the end.
@@ -86,10 +96,14 @@ pub struct Batch<I, T> {
     /// Empty when it was stopped.
     calls: Option<Fuse<Enumerate<I>>>,
     concurrency: usize,
-    /// How many may be under way by now.
-    places: f64,
+    /// The next call, if a pause keeps it from beginning.
+    upcoming: Option<(usize, Call<T>)>,
+    /// How many calls may be in flight by now.
+    slow_start: f64,
+    places: Arc<BatchPlaces>,
     tasks: JoinSet<Result<Response<T>, Error>>,
-    under_way: HashMap<Id, usize>,
+    /// The index of each task's call.
+    in_flight: HashMap<Id, usize>,
 }
 
 impl<I, T> Batch<I, T>
@@ -102,9 +116,11 @@ where
         Self {
             calls: Some(calls.into_iter().enumerate().fuse()),
             concurrency: 8,
-            places: FIRST,
+            upcoming: None,
+            slow_start: FIRST,
+            places: Arc::default(),
             tasks: JoinSet::new(),
-            under_way: HashMap::new(),
+            in_flight: HashMap::new(),
         }
     }
 
@@ -129,19 +145,88 @@ where
     /// If a call panics (by a hook of the client's) or the iterator does. It may be awaited again
     /// for the others.
     pub async fn next(&mut self) -> Option<(usize, Result<Response<T>, Error>)> {
-        while self.tasks.len() < self.places() {
-            let Some((index, call)) = self.calls.as_mut().and_then(Iterator::next) else {
-                break;
-            };
-            if Handle::try_current().is_err() {
-                return Some((index, call.run(true).await)); // says so
+        loop {
+            let paused_until = self.begin_calls();
+            if Handle::try_current().is_err()
+                && let Some((index, call)) = self.upcoming.take()
+            {
+                return Some((index, call.run(None).await)); // says so
             }
-            let task = self.tasks.spawn(call.run(true).in_current_span());
-            self.under_way.insert(task.id(), index);
+            if self.tasks.is_empty() && paused_until.is_none() {
+                return None;
+            }
+            if let Some(ended) = self.ended(paused_until).await {
+                return self.outcome(ended);
+            }
         }
-        let ended = self.tasks.join_next_with_id().await?;
+    }
+
+    /// Begins calls while there are places. Returns when the pause ends that keeps it from that.
+    fn begin_calls(&mut self) -> Option<Instant> {
+        while self.has_place() {
+            if self.upcoming.is_none() {
+                self.upcoming = self.calls.as_mut()?.next();
+            }
+            let (_, call) = self.upcoming.as_ref()?;
+            if let Some(until) = call.paused_until() {
+                return Some(until);
+            }
+            Handle::try_current().ok()?;
+            let (index, call) = self.upcoming.take()?;
+            let run = call.run(Some(self.places.clone())).in_current_span();
+            self.in_flight.insert(self.tasks.spawn(run).id(), index);
+        }
+        None
+    }
+
+    /// Returns whether one more call may begin.
+    ///
+    /// Calls that were refused hold no place of the slow start. If all in flight were, one more
+    /// begins, whose request can show that the server grants others.
+    fn has_place(&self) -> bool {
+        let in_flight = self.tasks.len();
+        let untried = in_flight.saturating_sub(self.places.given_back());
+        untried < self.slow_start() && (in_flight < self.concurrency || untried == 0)
+    }
+
+    fn slow_start(&self) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is a small number above zero, and a cast is saturating"
+        )]
+        let places = self.slow_start as usize;
+        places.min(self.concurrency)
+    }
+
+    /// Waits until a task ends. Returns `None` if another call may begin before.
+    async fn ended(&mut self, paused_until: Option<Instant>) -> Option<Ended<T>> {
+        let Self { tasks, places, .. } = self;
+        let mut given_back = pin!(places.changed.notified());
+        let mut pause = pin!(async {
+            match paused_until {
+                Some(until) => sleep_until(until).await,
+                None => pending().await,
+            }
+        });
+        poll_fn(|cx| {
+            if let Poll::Ready(Some(ended)) = tasks.poll_join_next_with_id(cx) {
+                return Poll::Ready(Some(ended));
+            }
+            let may_begin =
+                given_back.as_mut().poll(cx).is_ready() || pause.as_mut().poll(cx).is_ready();
+            if may_begin {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    fn outcome(&mut self, ended: Ended<T>) -> Option<(usize, Result<Response<T>, Error>)> {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let index = self.under_way.remove(&id)?;
+        let index = self.in_flight.remove(&id)?;
         let outcome = match ended {
             Ok((_, outcome)) => outcome,
             Err(error) => match error.try_into_panic() {
@@ -157,7 +242,7 @@ where
             Err(error) => (error.attempts(), error.is_rate_limited()),
         };
         if attempts <= 1 && !refused {
-            self.places += GROWTH;
+            self.slow_start += GROWTH;
         }
         Some((index, outcome))
     }
@@ -165,16 +250,38 @@ where
     /// Begins no more calls. [`next`](Self::next) still tells of those under way.
     pub fn stop(&mut self) {
         self.calls = None;
+        self.upcoming = None;
+    }
+}
+
+type Ended<T> = Result<(Id, Result<Response<T>, Error>), JoinError>;
+
+/// Tells a batch which of its calls were refused and hold no place any more.
+#[derive(Default)]
+pub(crate) struct BatchPlaces {
+    given_back: AtomicUsize,
+    changed: Notify,
+}
+
+impl BatchPlaces {
+    fn given_back(&self) -> usize {
+        self.given_back.load(Relaxed)
     }
 
-    fn places(&self) -> usize {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it is a small number above zero, and a cast is saturating"
-        )]
-        let places = self.places as usize;
-        places.min(self.concurrency)
+    /// Gives the place of one call back, until the call ends.
+    pub(crate) fn give_back(self: &Arc<Self>) -> GivenBack {
+        self.given_back.fetch_add(1, Relaxed);
+        self.changed.notify_one();
+        GivenBack(self.clone())
+    }
+}
+
+/// The place that a call in flight has given back.
+pub(crate) struct GivenBack(Arc<BatchPlaces>);
+
+impl Drop for GivenBack {
+    fn drop(&mut self) {
+        self.0.given_back.fetch_sub(1, Relaxed);
     }
 }
 
@@ -182,7 +289,7 @@ impl<I, T> fmt::Debug for Batch<I, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
             .field("concurrency", &self.concurrency)
-            .field("under_way", &self.under_way.len())
+            .field("in_flight", &self.in_flight.len())
             .field("stopped", &self.calls.is_none())
             .finish_non_exhaustive()
     }

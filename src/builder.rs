@@ -387,8 +387,8 @@ impl ClientBuilder {
             max_retry_after: self.max_retry_after,
             rate_limit: self.rate_limit,
         };
-        let credentials =
-            Credentials::new(self.api_key, self.rate_limit).map_err(Error::configuration)?;
+        let credentials = Credentials::new(self.api_key, self.rate_limit, self.max_retry_after)
+            .map_err(Error::configuration)?;
         Ok((inner, credentials))
     }
 

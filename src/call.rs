@@ -29,13 +29,14 @@ use tracing::{Instrument, debug, field::Empty, info_span};
 
 use crate::{
     backoff::{retry_after, within_a_year},
+    batch::BatchPlaces,
     error::{Error, Kind, Malformed, ResponseContext},
     exchange::{Exchange, MAX_ERROR, ReadError},
     generated::{self, KEY_HEADER},
     headers::{header, is_reserved, reserved},
     hooks::Attempt,
     inner::{ClientInner, Credentials, Options},
-    limiter::WaitLimits,
+    limiter::{CallHistory, WaitLimits},
     operation::{Operation, UNDOCUMENTED},
     redact::{self, Redactor},
     request::Request,
@@ -88,6 +89,11 @@ pub struct Call<T> {
 }
 
 impl<T> Call<T> {
+    /// Returns when the pause of the limiter ends, if the call would wait for it.
+    pub(crate) fn paused_until(&self) -> Option<Instant> {
+        self.credentials.limiter.paused_until(self.options.timeout)
+    }
+
     /// A call of a generated operation, which is run once, only to describe its request.
     pub(crate) fn new(
         inner: Arc<ClientInner>,
@@ -222,17 +228,18 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     /// See [`Error`]; [`Error::may_have_been_applied`] tells whether the request may have taken
     /// effect all the same.
     pub fn send(self) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
-        self.run(false)
+        self.run(None)
     }
 
-    /// Sends it. If it is unhurried, its clock starts with its first permit of the limiter.
+    /// Sends it. If it is a batch's, its clock starts with its first permit of the limiter, and it
+    /// gives its place back when it is refused.
     #[allow(
         clippy::manual_async_fn,
         reason = "this says that it is Send and owns what it needs"
     )]
     pub(crate) fn run(
         mut self,
-        unhurried: bool,
+        batch: Option<Arc<BatchPlaces>>,
     ) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
         async move {
             let span = info_span!(
@@ -246,7 +253,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 error.type = Empty,
             );
             // Pinned where it is, a future this large is not moved.
-            let attempts = pin!(self.attempts(unhurried));
+            let attempts = pin!(self.attempts(batch.as_ref()));
             let mut attempts = attempts.instrument(span);
             let outcome = (&mut attempts).await;
             // Once, at the end: what an earlier attempt met would not describe the call.
@@ -266,7 +273,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
     }
 
     /// Attempts until one succeeds or fails for good, or until time or retries run out.
-    async fn attempts(&mut self, unhurried: bool) -> Result<Response<T>, Error> {
+    async fn attempts(&mut self, batch: Option<&Arc<BatchPlaces>>) -> Result<Response<T>, Error> {
         self.validate()?;
         if Handle::try_current().is_err() {
             return Err(Error::configuration(
@@ -276,17 +283,19 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         let (inner, credentials) = (self.inner.clone(), self.credentials.clone());
         let mut deadline = after(self.options.timeout);
         let mut history = AttemptHistory::default();
+        let mut refusals = CallHistory::default();
+        let mut place = None;
         let mut last = None::<Error>;
         loop {
-            let at_leisure = unhurried && history.attempts == 0;
+            let at_leisure = batch.is_some() && history.attempts == 0;
             let limits = WaitLimits {
                 deadline: Some(deadline).filter(|_| !at_leisure),
-                max_pause: inner.max_retry_after,
                 max_starvation: self.options.timeout,
             };
-            let permit = credentials.limiter.acquire(limits).await.map_err(|hold| {
-                let last = last.take();
-                last.map_or_else(|| Error::held(hold), |error| error.with_retry_after(hold))
+            let permit = credentials.limiter.acquire(&mut refusals, limits).await;
+            let permit = permit.map_err(|rejection| match last.take() {
+                Some(error) => error.with_retry_after(rejection.wait),
+                None => Error::held(rejection),
             })?;
             if at_leisure {
                 deadline = after(self.options.timeout);
@@ -306,7 +315,7 @@ impl<T: DeserializeOwned + 'static> Call<T> {
             };
             let error = match self.outcome(exchange, ended, deadline, &key, &mut history) {
                 Ok(response) => {
-                    credentials.limiter.on_success(permit);
+                    permit.on_success();
                     return Ok(response);
                 }
                 Err(error) => error,
@@ -315,10 +324,13 @@ impl<T: DeserializeOwned + 'static> Call<T> {
                 error.status().map(|status| status.as_u16()),
                 error.retry_after(),
             ) {
-                (None, _) => {}
-                (Some(429), asked) => credentials.limiter.on_throttled(permit, asked),
-                (Some(503), Some(asked)) => credentials.limiter.on_unavailable(permit, asked),
-                (Some(_), _) => credentials.limiter.on_success(permit),
+                (None, _) => drop(permit),
+                (Some(429), retry_after) => permit.on_throttled(retry_after, &mut refusals),
+                (Some(503), Some(wait)) => permit.on_unavailable(wait, &mut refusals),
+                (Some(_), _) => permit.on_success(),
+            }
+            if place.is_none() && refusals.was_refused() {
+                place = batch.map(BatchPlaces::give_back);
             }
             let Some(wait) = self.again(&error, &key, deadline, &mut history) else {
                 return Err(error);

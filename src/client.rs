@@ -17,6 +17,7 @@ use crate::{
     },
     inner::{ClientInner, Credentials},
     key::KeySource,
+    limiter::RateLimiterStatus,
     operation::Operation,
     types::E164,
 };
@@ -89,12 +90,26 @@ impl Client {
     /// ASCII.
     pub fn with_api_key(&self, api_key: impl Into<String>) -> Result<Self, Error> {
         let key = KeySource::Text(api_key.into().into());
-        let credentials =
-            Credentials::new(key, self.inner.rate_limit).map_err(Error::configuration)?;
+        let credentials = Credentials::new(key, self.inner.rate_limit, self.inner.max_retry_after)
+            .map_err(Error::configuration)?;
         Ok(Self {
             inner: self.inner.clone(),
             credentials: Arc::new(credentials),
         })
+    }
+
+    /// Returns what the rate limiter of this client and its clones does now: the rate at which
+    /// requests leave, and what is left of a pause that the server asked for.
+    ///
+    /// ```
+    /// let client = sigmamind::Client::new("key")?;
+    /// let status = client.rate_limiter();
+    /// assert_eq!((status.rate(), status.pause()), (None, None)); // nothing was refused yet
+    /// # Ok::<(), sigmamind::Error>(())
+    /// ```
+    #[must_use]
+    pub fn rate_limiter(&self) -> RateLimiterStatus {
+        self.credentials.limiter.status()
     }
 
     /// A call of what the document does not have, for an account that offers more than the page.

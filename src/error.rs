@@ -4,7 +4,11 @@ use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 use reqwest::{StatusCode, header::HeaderMap};
 
-use crate::response::request_id;
+use crate::{
+    backoff::within_a_year,
+    limiter::{Reason, Rejection},
+    response::request_id,
+};
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -53,7 +57,7 @@ pub(crate) enum Kind {
     Configuration(String),
     Setup,
     /// No request may leave for as long as [`ResponseContext::retry_after`] says.
-    Held,
+    Held(Reason),
     Connect,
     Transport,
     /// What came is no HTTP.
@@ -90,9 +94,9 @@ impl Error {
         Self::new(Kind::Setup).with_source(source)
     }
 
-    pub(crate) fn held(wait: Duration) -> Self {
-        Self::new(Kind::Held).with_response(ResponseContext {
-            retry_after: Some(wait),
+    pub(crate) fn held(rejection: Rejection) -> Self {
+        Self::new(Kind::Held(rejection.reason)).with_response(ResponseContext {
+            retry_after: Some(within_a_year(rejection.wait)),
             ..ResponseContext::default()
         })
     }
@@ -192,7 +196,7 @@ impl Error {
     }
 
     /// How long to wait before the next call, by the server's `retry-after-ms` or `Retry-After`,
-    /// at most a year; `None` if it does not say.
+    /// at most a year; `None` if it does not say, or says no time that is to come.
     ///
     /// A call that was not sent because the server has asked for a pause
     /// ([`attempts`](Self::attempts) is 0) has what is left of it.
@@ -260,11 +264,15 @@ impl Error {
         self.has_status(|code| code == 404)
     }
 
-    /// 429, or a call that was not sent because the server has asked for a pause that the call
-    /// cannot wait for; see [`retry_after`](Self::retry_after).
+    /// 429, or a call that was not sent because of the rate: the server asked for a pause after a 429,
+    /// or the client's own limit left no room; see [`retry_after`](Self::retry_after). After a 503 a
+    /// pause is no rate limit.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
-        matches!(self.0.kind, Kind::Held) || self.has_status(|code| code == 429)
+        matches!(
+            self.0.kind,
+            Kind::Held(Reason::Throttled | Reason::OwnLimit)
+        ) || self.has_status(|code| code == 429)
     }
 
     /// Any 5xx.
@@ -279,7 +287,7 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
-            Kind::Held | Kind::Connect | Kind::Transport | Kind::Timeout(_) => true,
+            Kind::Held(_) | Kind::Connect | Kind::Transport | Kind::Timeout(_) => true,
             Kind::Status => self.has_status(|code| matches!(code, 408 | 429 | 500 | 502..=504)),
             Kind::InvalidRequest(_)
             | Kind::Configuration(_)
@@ -300,7 +308,8 @@ impl Error {
         match &self.0.kind {
             Kind::InvalidRequest(_) => "invalid_request".into(),
             Kind::Configuration(_) | Kind::Setup => "configuration".into(),
-            Kind::Held => "rate_limited".into(),
+            Kind::Held(Reason::Unavailable) => "unavailable".into(),
+            Kind::Held(Reason::Throttled | Reason::OwnLimit) => "rate_limited".into(),
             Kind::Connect => "connect".into(),
             Kind::Transport => "transport".into(),
             Kind::NotHttp => "not_http".into(),
@@ -342,8 +351,8 @@ impl Error {
             403 => "check what the API key may do".into(),
             404 => "check that the number belongs to the key's account, and the base URL".into(),
             429 => match self.retry_after() {
-                Some(wait) => format!("wait {wait:?} before the next call").into(),
-                None => "send less at a time".into(),
+                Some(wait) => format!("retry after {}", Rounded(wait)).into(),
+                None => "reduce concurrency or set `rate_limit`".into(),
             },
             408 | 500.. => "try again later".into(),
             _ => "correct the request".into(),
@@ -374,12 +383,27 @@ impl fmt::Display for Error {
                     "the HTTP client cannot be set up; check its TLS backend and proxy settings",
                 );
             }
-            Kind::Held => write!(
-                f,
-                "nothing may be sent yet, because the rate is limited; wait {:?} before the next \
-                 call",
-                response.retry_after.unwrap_or_default()
-            )?,
+            Kind::Held(reason) => {
+                let wait = Rounded(response.retry_after.unwrap_or_default());
+                match reason {
+                    Reason::Throttled => {
+                        write!(
+                            f,
+                            "not sent: the server asked for a pause; retry after {wait}"
+                        )?;
+                    }
+                    Reason::Unavailable => write!(
+                        f,
+                        "not sent: the server asked for a pause; retry after {wait} (it answered \
+                         503 to another request)"
+                    )?,
+                    Reason::OwnLimit => write!(
+                        f,
+                        "not sent: the client's `rate_limit` leaves no room within the time \
+                         limit; retry after {wait}"
+                    )?,
+                }
+            }
             Kind::Connect if self.names_a_certificate() => f.write_str(
                 "no connection could be made, because of a certificate; check the base URL, the \
                  clock and the system's root certificates (the package `ca-certificates`, or \
@@ -424,6 +448,30 @@ impl fmt::Display for Error {
             f.write_str(" [the request may have taken effect]")?;
         }
         Ok(())
+    }
+}
+
+/// A duration as people say it: "200 ms", "1.5 s", "30 s", "5 min", "2 h", "3 days".
+struct Rounded(Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_nanos().div_ceil(1_000_000);
+        let seconds = millis.div_ceil(1000);
+        match seconds {
+            0 | 1 if millis < 1000 => write!(f, "{millis} ms"),
+            0..10 => {
+                let tenths = millis.div_ceil(100);
+                match tenths % 10 {
+                    0 => write!(f, "{} s", tenths / 10),
+                    tenth => write!(f, "{}.{tenth} s", tenths / 10),
+                }
+            }
+            10..180 => write!(f, "{seconds} s"),
+            180..7200 => write!(f, "{} min", seconds.div_ceil(60)),
+            7200..172_800 => write!(f, "{} h", seconds.div_ceil(3600)),
+            _ => write!(f, "{} days", seconds.div_ceil(86_400)),
+        }
     }
 }
 

@@ -39,10 +39,14 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    pub fn new(key: KeySource, rate_limit: Option<f64>) -> Result<Self, String> {
+    pub fn new(
+        key: KeySource,
+        rate_limit: Option<f64>,
+        max_pause: Duration,
+    ) -> Result<Self, String> {
         Ok(Self {
             key: Key::new(key)?,
-            limiter: RateLimiter::new(rate_limit),
+            limiter: RateLimiter::new(rate_limit, max_pause),
             budget: TpsBudget::new(Duration::from_secs(10), 1, 0.2),
         })
     }

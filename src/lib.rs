@@ -42,6 +42,7 @@ pub use generated::{
 };
 pub use hooks::Attempt;
 pub use http;
+pub use limiter::RateLimiterStatus;
 pub use operation::{Document, Operation};
 pub use reqwest;
 pub use response::Response;

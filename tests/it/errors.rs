@@ -147,7 +147,10 @@ fn a_status_comes_with_what_to_do() {
             "404 Not Found; check that the number belongs to the key's account, and the base URL",
         ),
         (422, "422 Unprocessable Entity; correct the request"),
-        (429, "429 Too Many Requests; send less at a time"),
+        (
+            429,
+            "429 Too Many Requests; reduce concurrency or set `rate_limit`",
+        ),
         (
             503,
             "503 Service Unavailable; try again later [the request may have taken effect]",

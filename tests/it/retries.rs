@@ -106,11 +106,17 @@ fn a_wait_is_not_shorter_than_the_server_asks() {
 #[test]
 fn retry_after_has_many_forms() {
     let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
-    let cases: [(Headers, Option<Duration>); 20] = [
+    let cases: [(Headers, Option<Duration>); 22] = [
         (&[], None),
         (&[("retry-after", "7")], seconds(7.0)),
         (&[("retry-after", "1.5")], seconds(1.5)),
-        (&[("retry-after", "0")], seconds(0.0)),
+        // What asks for no wait counts as absent.
+        (&[("retry-after", "0")], None),
+        (&[("retry-after-ms", "0")], None),
+        (
+            &[("retry-after-ms", "0"), ("retry-after", "7")],
+            seconds(7.0),
+        ),
         (&[("retry-after-ms", "250")], seconds(0.25)),
         (&[("retry-after-ms", "250.5")], seconds(0.2505)),
         (
@@ -119,12 +125,9 @@ fn retry_after_has_many_forms() {
         ),
         (&[("retry-after", SOON), ("date", NOW)], seconds(2.0)),
         // Without the server's clock it is ours, by which this is past.
-        (
-            &[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")],
-            seconds(0.0),
-        ),
-        (&[("retry-after", NOW), ("date", SOON)], seconds(0.0)),
-        (&[("retry-after", NOW), ("date", NOW)], seconds(0.0)),
+        (&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], None),
+        (&[("retry-after", NOW), ("date", SOON)], None),
+        (&[("retry-after", NOW), ("date", NOW)], None),
         (&[("retry-after", "-1")], None),
         (&[("retry-after", "")], None),
         (&[("retry-after", ".")], None),
@@ -186,7 +189,7 @@ fn a_wait_that_is_too_long_is_returned_at_once() {
                 "{value} was waited for: {waited:?}"
             );
         }
-        let advice = "SigmaMind answered 429 Too Many Requests; wait 61s before the next call";
+        let advice = "SigmaMind answered 429 Too Many Requests; retry after 61 s";
         let server = Server::start([Step::answer(429, &[("retry-after", "61")], "")]).await;
         assert_eq!(
             call(&server.client()).await.unwrap_err().to_string(),
