@@ -3,17 +3,16 @@
 mod answers;
 mod batch;
 mod blocking;
-
 mod bodies;
 mod calls;
 mod capture;
 mod child;
+mod conformance;
 mod documented;
 mod errors;
 mod faults;
 mod features;
 mod files;
-mod honest;
 mod http2;
 mod keys;
 mod limiter;

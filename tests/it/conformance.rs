@@ -1,4 +1,4 @@
-//! The fake beside a server that knows the document alone; `.ci/honest` starts that.
+//! The fake beside a server that knows the document alone; `.ci/conformance` starts that.
 
 use std::env;
 
@@ -38,7 +38,7 @@ async fn raw(url: &str, key: Option<&str>, content_type: &str, body: String) -> 
 }
 
 #[tokio::test]
-#[ignore = "needs prism; .ci/honest starts it"]
+#[ignore = "needs prism; .ci/conformance starts it"]
 async fn the_fake_gives_what_a_server_made_of_the_document_gives() {
     let prism = env::var(VARIABLE).expect(VARIABLE);
     let read = |text| serde_json::from_str::<Map<String, Value>>(text).unwrap();
