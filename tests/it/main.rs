@@ -7,7 +7,6 @@ mod bodies;
 mod calls;
 mod capture;
 mod child;
-mod conformance;
 mod documented;
 mod errors;
 mod faults;
