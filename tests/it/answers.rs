@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::server::{KEY, Server, Step, call, causes, error_of, quick};
 
 #[test]
-fn the_body_is_kept_as_it_came() {
+fn response_keeps_body_as_received() {
     quick(async {
         let body = "\u{feff} {\"friendlyName\": \"F\",  \"region\": [1]}\n";
         let server = Server::start([Step::answer(200, &[], body)]).await;
@@ -17,7 +17,7 @@ fn the_body_is_kept_as_it_came() {
 }
 
 #[test]
-fn a_success_that_is_about_something_else_is_none() {
+fn unrelated_2xx_body_is_decode_error() {
     let cases = [
         (
             json!({ "error": "not yours" }),
@@ -63,7 +63,7 @@ fn a_success_that_is_about_something_else_is_none() {
 
 /// Nothing of the answer is set, so its names are looked at; serde would refuse the values.
 #[test]
-fn a_value_that_is_not_documented_is_passed_over() {
+fn undocumented_value_is_ignored() {
     quick(async {
         let deep = ["[".repeat(200), "]".repeat(200)].concat();
         let body = format!(r#"{{ "friendlyName": null, "deep": {deep}, "large": 1e999 }}"#);
@@ -75,7 +75,7 @@ fn a_value_that_is_not_documented_is_passed_over() {
 
 /// As a struct, serde would read a list of the right length.
 #[test]
-fn a_list_is_no_object() {
+fn list_instead_of_object_is_decode_error() {
     quick(async {
         let mut list = vec![Value::Null; 8];
         list[0] = "+14155552671".into();
@@ -93,7 +93,7 @@ fn a_list_is_no_object() {
 }
 
 #[test]
-fn a_number_may_be_written_in_other_ways() {
+fn reported_number_accepts_other_notations() {
     let same = [
         json!({}),
         json!({ "sipPhoneNumber": null }),
@@ -116,7 +116,7 @@ fn a_number_may_be_written_in_other_ways() {
 }
 
 #[test]
-fn debug_tells_what_is_no_secret() {
+fn response_debug_shows_harmless_values() {
     quick(async {
         let server =
             Server::start([Step::answer(200, &[], "{}"), Step::answer(200, &[], "")]).await;

@@ -14,7 +14,7 @@ fn served(steps: Vec<Step>) -> (tokio::runtime::Runtime, Server) {
 }
 
 #[test]
-fn a_call_waits_without_a_runtime() {
+fn wait_works_without_runtime() {
     let (_runtime, server) = served(vec![Step::status(404)]);
     let client = server.client();
     let error = call(&client).wait().unwrap_err();
@@ -28,7 +28,7 @@ fn a_call_waits_without_a_runtime() {
 }
 
 #[test]
-fn many_threads_wait_at_the_same_time() {
+fn wait_works_on_many_threads_at_once() {
     let (_runtime, server) = served(vec![]);
     let client = server.client();
     let threads: Vec<_> = (0..16)
@@ -44,7 +44,7 @@ fn many_threads_wait_at_the_same_time() {
 }
 
 #[test]
-fn spawn_blocking_may_wait() {
+fn wait_works_in_spawn_blocking() {
     let (runtime, server) = served(vec![]);
     let client = server.client();
     let waited = runtime.block_on(async {
@@ -55,7 +55,7 @@ fn spawn_blocking_may_wait() {
 }
 
 #[test]
-fn the_panic_of_a_hook_comes_through() {
+fn wait_propagates_panic_of_hook() {
     let (_runtime, server) = served(vec![]);
     let client = server.client_with(|builder| builder.on_attempt(|_, _| panic!("a bug")));
     let panic = thread::spawn(move || call(&client).wait().map(drop)).join();
@@ -64,7 +64,7 @@ fn the_panic_of_a_hook_comes_through() {
 }
 
 #[test]
-fn a_batch_waits_without_a_runtime() {
+fn batch_iterates_without_runtime() {
     let (_runtime, server) = served(vec![Step::status(404)]);
     let client = server.client();
     let calls = (0..20).map(|_| call(&client));

@@ -30,7 +30,7 @@ fn chunked(status: u16, body: &[u8]) -> Step {
 }
 
 #[test]
-fn any_2xx_with_a_readable_body_is_a_success() {
+fn any_2xx_with_valid_body_is_success() {
     quick(async {
         for status in [200, 201, 202, 203, 206, 207, 226, 299] {
             for step in [Step::answer(status, &[("x-request-id", "r-1")], SUCCESS), {
@@ -57,7 +57,7 @@ fn any_2xx_with_a_readable_body_is_a_success() {
 }
 
 #[test]
-fn a_2xx_without_a_readable_body_is_an_accepted_update() {
+fn unreadable_2xx_body_may_have_been_applied() {
     let bodies: [&[u8]; 8] = [
         b"",
         b"OK",
@@ -103,7 +103,7 @@ fn a_2xx_without_a_readable_body_is_an_accepted_update() {
 }
 
 #[test]
-fn a_success_has_at_most_a_mebibyte() {
+fn success_body_is_limited_to_one_mebibyte() {
     quick(async {
         for status in [200, 202] {
             let fits = [
@@ -138,7 +138,7 @@ fn a_success_has_at_most_a_mebibyte() {
 }
 
 #[test]
-fn of_an_unreadable_body_64_kib_are_kept() {
+fn unreadable_body_is_kept_up_to_64_kib() {
     let page = "x".repeat(MIB);
     quick(async {
         for status in [200, 202, 404, 500] {
@@ -206,18 +206,18 @@ fn in_pieces() -> Step {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_success_in_pieces_takes_no_more_than_four_times_its_size() {
+fn fragmented_body_allocates_at_most_four_times_its_size() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let steps = [Step::answer(200, &[], SUCCESS), in_pieces()];
     let server = runtime.block_on(Server::start(steps));
-    child::run_against("bodies::reader_of_pieces", &server.url(), &[]);
+    child::run_against("bodies::child_reads_fragmented_body", &server.url(), &[]);
     assert_eq!(server.requests(), 2);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-#[ignore = "a_success_in_pieces_takes_no_more_than_four_times_its_size runs it in a process of its own"]
-fn reader_of_pieces() {
+#[ignore = "fragmented_body_allocates_at_most_four_times_its_size runs it in a process of its own"]
+fn child_reads_fragmented_body() {
     assert_reads_a_mebibyte();
 }
 
@@ -236,7 +236,7 @@ pub fn assert_reads_a_mebibyte() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn gigantic_bodies_are_not_read_into_memory() {
+fn huge_body_is_not_buffered() {
     let gigantic = gigantic();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(Server::start(
@@ -245,14 +245,14 @@ fn gigantic_bodies_are_not_read_into_memory() {
             .chain(gigantic),
     ));
     // What this process uses has other reasons as well.
-    child::run_against("bodies::reader_of_gigantic_bodies", &server.url(), &[]);
+    child::run_against("bodies::child_reads_huge_body", &server.url(), &[]);
     assert_eq!(server.requests(), 10);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-#[ignore = "gigantic_bodies_are_not_read_into_memory runs it in a process of its own"]
-fn reader_of_gigantic_bodies() {
+#[ignore = "huge_body_is_not_buffered runs it in a process of its own"]
+fn child_reads_huge_body() {
     child::block_on(async {
         let client = child::client()
             .http_client(http().gzip(true).build().unwrap())
@@ -277,7 +277,7 @@ fn reader_of_gigantic_bodies() {
 }
 
 #[test]
-fn a_compressed_success_is_read_by_a_client_that_can() {
+fn compressed_body_is_decoded_by_http_client_with_gzip() {
     quick(async {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(SUCCESS.as_bytes()).unwrap();

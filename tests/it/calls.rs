@@ -7,7 +7,7 @@ use sigmamind::{Call, PhoneNumber, PhoneNumberUpdate};
 use crate::server::{KEY, NUMBER, PASSWORD, Server, Step, USERNAME, call, quick};
 
 #[test]
-fn nothing_is_sent_before_a_call_is_polled() {
+fn call_sends_nothing_before_first_poll() {
     quick(async {
         let server = Server::start([]).await;
         let made = call(&server.client());
@@ -21,7 +21,7 @@ fn nothing_is_sent_before_a_call_is_polled() {
 }
 
 #[test]
-fn a_call_goes_wherever_a_future_goes() {
+fn call_works_wherever_a_future_does() {
     quick(async {
         let server = Server::start([]).await;
         let client = server.client();
@@ -45,7 +45,7 @@ type Refused = (
 );
 
 #[test]
-fn what_a_call_is_refused_for_is_said_by_check_and_by_sending() {
+fn validate_and_send_report_the_same_invalid_request() {
     let cases: [Refused; 12] = [
         (
             "attempt_timeout",
@@ -128,7 +128,7 @@ fn what_a_call_is_refused_for_is_said_by_check_and_by_sending() {
 }
 
 #[test]
-fn headers_of_a_call_are_sent_with_each_attempt_and_with_no_other_call() {
+fn call_headers_are_sent_with_each_attempt_of_that_call_only() {
     quick(async {
         let server = Server::start([Step::status(503)]).await;
         let client = server.client_with(|builder| {
@@ -157,7 +157,7 @@ fn headers_of_a_call_are_sent_with_each_attempt_and_with_no_other_call() {
 }
 
 #[test]
-fn the_debug_of_a_call_hides_what_it_sends() {
+fn call_debug_hides_request() {
     quick(async {
         let server = Server::start([]).await;
         let call = call(&server.client()).header("x-a", "value-of-a-header");
@@ -176,7 +176,7 @@ fn the_debug_of_a_call_hides_what_it_sends() {
 }
 
 #[test]
-fn a_call_outside_a_runtime_is_an_error() {
+fn call_outside_runtime_is_error() {
     let client = sigmamind::Client::builder()
         .api_key(KEY)
         .base_url("http://127.0.0.1:9")
@@ -194,7 +194,7 @@ fn a_call_outside_a_runtime_is_an_error() {
 }
 
 #[test]
-fn a_hook_adds_headers_to_each_attempt() {
+fn attempt_hook_adds_headers_to_each_attempt() {
     quick(async {
         let server = Server::start([Step::status(503)]).await;
         let client = server.client_with(|builder| {
@@ -225,7 +225,7 @@ fn a_hook_adds_headers_to_each_attempt() {
 }
 
 #[test]
-fn a_hook_may_not_set_what_is_the_clients_own() {
+fn attempt_hook_cannot_set_reserved_header() {
     quick(async {
         let server = Server::start([]).await;
         for name in ["x-api-key", "host", "content-type", "connection"] {
@@ -247,7 +247,7 @@ fn a_hook_may_not_set_what_is_the_clients_own() {
 }
 
 #[test]
-fn the_panic_of_a_hook_is_the_callers_and_nothing_is_sent() {
+fn attempt_hook_panic_propagates_and_nothing_is_sent() {
     quick(async {
         let server = Server::start([]).await;
         let client = server.client_with(|builder| builder.on_attempt(|_, _| panic!("a bug")));
@@ -258,7 +258,7 @@ fn the_panic_of_a_hook_is_the_callers_and_nothing_is_sent() {
 }
 
 #[test]
-fn settings_of_waits_and_headers_are_checked() {
+fn invalid_wait_and_header_settings_are_refused() {
     let builder = || sigmamind::Client::builder().api_key(KEY);
     for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error = builder().rate_limit(rate).build().unwrap_err();
@@ -275,7 +275,7 @@ fn settings_of_waits_and_headers_are_checked() {
 }
 
 #[test]
-fn the_longest_retry_after_and_the_backoff_can_be_set() {
+fn max_retry_after_and_backoff_are_configurable() {
     quick(async {
         let asks = |seconds: &'static str| Step::answer(503, &[("retry-after", seconds)], "");
         let set = |builder: sigmamind::ClientBuilder| {
@@ -298,7 +298,7 @@ fn the_longest_retry_after_and_the_backoff_can_be_set() {
 }
 
 #[test]
-fn the_future_of_a_call_is_small() {
+fn call_future_is_small() {
     let client = sigmamind::Client::new(KEY).unwrap();
     let update = PhoneNumberUpdate::default().friendly_name("a");
     let call = client.update_phone_number(&NUMBER.parse().unwrap(), &update);

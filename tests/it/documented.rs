@@ -37,7 +37,7 @@ fn round_trip<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, s
 }
 
 #[test]
-fn the_samples_are_in_the_document() {
+fn samples_match_examples_of_document() {
     let operation = &document()["paths"]["/v1/phone-number/{phoneNumber}"]["patch"];
     let media =
         |at: &Value| at["content"]["application/json"]["examples"]["documented"]["value"].clone();
@@ -46,7 +46,7 @@ fn the_samples_are_in_the_document() {
 }
 
 #[test]
-fn the_samples_validate_against_the_schemas() {
+fn samples_validate_against_schemas() {
     validator("PhoneNumberUpdate")
         .validate(&sample(REQUEST))
         .unwrap();
@@ -56,7 +56,7 @@ fn the_samples_validate_against_the_schemas() {
 }
 
 #[test]
-fn the_samples_survive_the_generated_types() {
+fn samples_round_trip_through_generated_types() {
     assert_eq!(
         round_trip::<PhoneNumberUpdate>(&sample(REQUEST)).unwrap(),
         sample(REQUEST)
@@ -68,7 +68,7 @@ fn the_samples_survive_the_generated_types() {
 }
 
 #[test]
-fn every_property_example_validates_and_survives() {
+fn property_examples_validate_and_round_trip() {
     fn check<T: DeserializeOwned + Serialize>(schema: &str) -> usize {
         let document = document();
         let properties = document["components"]["schemas"][schema]["properties"]
@@ -94,7 +94,7 @@ fn every_property_example_validates_and_survives() {
 }
 
 #[test]
-fn wrong_types_are_caught_by_schema_and_types() {
+fn wrong_types_fail_schema_and_deserialization() {
     for name in sample(REQUEST).as_object().unwrap().keys() {
         let mut value = sample(REQUEST);
         value[name] = json!([1]);
@@ -116,7 +116,7 @@ fn wrong_types_are_caught_by_schema_and_types() {
 }
 
 #[test]
-fn renamed_fields_are_caught_by_the_round_trip() {
+fn renamed_field_fails_round_trip() {
     fn check<T: DeserializeOwned + Serialize>(sample: &Value) {
         for name in sample.as_object().unwrap().keys() {
             let mut renamed = sample.clone();
@@ -130,7 +130,7 @@ fn renamed_fields_are_caught_by_the_round_trip() {
 }
 
 #[test]
-fn an_unlisted_provider_breaks_the_schema_and_is_kept_by_the_types() {
+fn unlisted_provider_fails_schema_and_is_kept_by_types() {
     let value = json!({ "provider": "bandwidth" });
     assert!(!validator("PhoneNumber").is_valid(&value));
     let phone: PhoneNumber = serde_json::from_value(value).unwrap();
@@ -138,7 +138,7 @@ fn an_unlisted_provider_breaks_the_schema_and_is_kept_by_the_types() {
 }
 
 #[test]
-fn details_of_a_response_lose_nothing() {
+fn response_details_round_trip_without_loss() {
     let phone: PhoneNumber = serde_json::from_value(json!({
         "sipPhoneNumber": 14_155_552_671_u64,
         "outboundPhoneNumber": "0800 FLOWERS",
@@ -156,7 +156,7 @@ fn details_of_a_response_lose_nothing() {
 }
 
 #[test]
-fn derived_schemas_agree_with_the_document() {
+fn derived_json_schemas_agree_with_document() {
     fn check<T: JsonSchema>(schema: &str) {
         let names = |schema: &Value| -> BTreeSet<String> {
             schema["properties"]
@@ -222,7 +222,7 @@ async fn documented_call(prefix: &str) -> (wire::Request, PhoneNumber) {
 }
 
 #[tokio::test]
-async fn the_client_sends_what_the_documented_command_sends() {
+async fn client_sends_same_request_as_documented_curl() {
     let (sent, phone) = documented_call("").await;
     let documented = curl("+14155552671", "a-key");
     assert_eq!(sent.method, documented.method);
@@ -249,7 +249,7 @@ async fn the_client_sends_what_the_documented_command_sends() {
 }
 
 #[tokio::test]
-async fn a_base_url_may_have_a_prefix_and_a_trailing_slash() {
+async fn base_url_accepts_path_prefix_and_trailing_slash() {
     for prefix in ["/", "/gateway/sigmamind", "/gateway/sigmamind/"] {
         let (sent, _) = documented_call(prefix).await;
         let expected = format!(
@@ -261,7 +261,7 @@ async fn a_base_url_may_have_a_prefix_and_a_trailing_slash() {
 }
 
 #[tokio::test]
-async fn only_what_was_set_is_sent() {
+async fn unset_fields_are_omitted_from_request() {
     let server = wire::Server::answering("{}").await;
     let client = Client::builder()
         .api_key("k")
@@ -277,7 +277,7 @@ async fn only_what_was_set_is_sent() {
 }
 
 #[tokio::test]
-async fn an_empty_update_is_refused_before_anything_is_sent() {
+async fn empty_update_is_refused_and_not_sent() {
     let server = wire::Server::answering("{}").await;
     let client = Client::builder()
         .api_key("k")

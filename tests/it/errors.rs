@@ -64,7 +64,7 @@ const STATUSES: [u16; 18] = [
 ];
 
 #[test]
-fn every_status_with_every_body() {
+fn every_status_and_body_gives_matching_error() {
     quick(async {
         for status in STATUSES {
             // These have no body, whatever the server sends.
@@ -103,7 +103,7 @@ fn one_line(error: &Error) {
 }
 
 #[test]
-fn predicates_follow_the_status() {
+fn predicates_follow_status() {
     quick(async {
         for status in STATUSES {
             let error = error_of(Step::status(status)).await;
@@ -138,7 +138,7 @@ fn predicates_follow_the_status() {
 }
 
 #[test]
-fn a_status_comes_with_what_to_do() {
+fn status_error_says_what_to_do() {
     let cases = [
         (401, "401 Unauthorized; check the API key"),
         (403, "403 Forbidden; check what the API key may do"),
@@ -169,7 +169,7 @@ fn a_status_comes_with_what_to_do() {
 }
 
 #[test]
-fn a_long_message_is_cut() {
+fn long_message_is_truncated() {
     quick(async {
         let error = error_of(Step::answer(400, &[], "é".repeat(501))).await;
         assert_eq!(error.message(), Some(&*"é".repeat(500)));
@@ -177,7 +177,7 @@ fn a_long_message_is_cut() {
 }
 
 #[test]
-fn request_ids_have_several_names() {
+fn request_id_is_read_from_several_headers() {
     let names = [
         "x-request-id",
         "request-id",
@@ -219,7 +219,7 @@ fn request_ids_have_several_names() {
 }
 
 #[test]
-fn what_an_earlier_attempt_may_have_done_is_not_forgotten() {
+fn error_remembers_that_earlier_attempt_may_have_been_applied() {
     let cases: [(&str, &[u16], bool); 5] = [
         ("a failure, then a refusal", &[500, 401], true),
         ("a failure, then another refusal", &[408, 404], true),
@@ -242,7 +242,7 @@ fn what_an_earlier_attempt_may_have_done_is_not_forgotten() {
 }
 
 #[test]
-fn redirects_are_not_followed() {
+fn redirect_is_not_followed() {
     quick(async {
         let statuses = [301, 302, 303, 307, 308];
         let other = Server::start([]).await;
@@ -264,7 +264,7 @@ fn redirects_are_not_followed() {
 }
 
 #[test]
-fn a_redirect_names_its_host() {
+fn redirect_error_names_host() {
     let cases = [
         (
             "https://api.example.com/v2?to=+14155552671",
@@ -296,7 +296,7 @@ fn a_redirect_names_its_host() {
 }
 
 #[test]
-fn an_empty_update_is_refused_before_anything_is_sent() {
+fn empty_update_is_invalid_request_and_not_sent() {
     quick(async {
         let server = Server::start([]).await;
         let update = PhoneNumberUpdate::default();
@@ -320,7 +320,7 @@ fn an_empty_update_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn what_the_http_client_refuses_to_send_is_no_attempt() {
+fn request_refused_by_http_client_counts_no_attempt() {
     quick(async {
         let server = Server::start([]).await;
         let http = http().https_only(true).build().unwrap();
@@ -341,7 +341,7 @@ fn what_the_http_client_refuses_to_send_is_no_attempt() {
 }
 
 #[test]
-fn types_go_where_they_are_needed() {
+fn error_is_send_sync_and_static() {
     fn anywhere<T: Send + Sync + 'static>() {}
     fn clone<T: Clone + Send + Sync + 'static>() {}
     fn send<T: Send>(value: T) -> T {

@@ -37,7 +37,7 @@ async fn refused() -> Client {
 }
 
 #[test]
-fn broken_connections_are_tried_again() {
+fn broken_connection_is_retried() {
     let part = || Step::send("HTTP/1.1 200 OK\r\nx-part");
     let cases = [
         ("closed, nothing read", Step::silent().unread().close()),
@@ -92,7 +92,7 @@ fn broken_connections_are_tried_again() {
 
 /// Answers that break the grammar before they have a status.
 #[test]
-fn what_is_not_http_is_not_asked_again() {
+fn invalid_http_response_is_not_retried() {
     let many = "x: y\r\n".repeat(101);
     let long = "x".repeat(1 << 20);
     let cases = [
@@ -146,7 +146,7 @@ fn what_is_not_http_is_not_asked_again() {
 
 /// The same in the body of a success.
 #[test]
-fn a_garbled_success_is_not_asked_again() {
+fn malformed_success_is_not_retried() {
     let chunks = |chunks: &str| {
         let head = head(200, &[("transfer-encoding", "chunked")]);
         Step::send([head, chunks.into()].concat())
@@ -182,7 +182,7 @@ fn a_garbled_success_is_not_asked_again() {
 }
 
 #[test]
-fn a_body_that_breaks_off_tells_that_the_update_was_accepted() {
+fn truncated_success_body_may_have_been_applied() {
     quick(async {
         let error = error_of(broken_off().close()).await;
         assert_eq!(
@@ -195,7 +195,7 @@ fn a_body_that_breaks_off_tells_that_the_update_was_accepted() {
 }
 
 #[test]
-fn a_broken_connection_says_so_in_one_line() {
+fn broken_connection_error_is_one_line() {
     quick(async {
         let error = error_of(Step::silent().reset()).await;
         assert_eq!(
@@ -206,7 +206,7 @@ fn a_broken_connection_says_so_in_one_line() {
 }
 
 #[test]
-fn no_connection_is_tried_again_and_changes_nothing() {
+fn connect_failure_is_retried_and_not_applied() {
     quick(async {
         let error = call(&refused().await).await.unwrap_err();
         assert!(error.is_connect() && error.is_retryable(), "{error}");
@@ -247,7 +247,7 @@ impl Resolve for NoNames {
 }
 
 #[test]
-fn an_unknown_host_is_no_connection() {
+fn unknown_host_is_connect_error() {
     quick(async {
         let http = http().dns_resolver(Arc::new(NoNames));
         let client = Client::builder()
@@ -263,7 +263,7 @@ fn an_unknown_host_is_no_connection() {
 }
 
 #[test]
-fn failed_handshakes_are_no_connection() {
+fn failed_tls_handshake_is_connect_error() {
     quick(async {
         let cases = [
             // Plain HTTP where TLS is expected, and nothing at all.
@@ -288,7 +288,7 @@ fn failed_handshakes_are_no_connection() {
 }
 
 #[test]
-fn a_proxy_that_fails_is_no_connection() {
+fn failing_proxy_is_connect_error() {
     quick(async {
         let proxy = Server::start([Step::status(407)]).await;
         let http = http().proxy(reqwest::Proxy::all(proxy.url()).unwrap());
@@ -309,7 +309,7 @@ fn a_proxy_that_fails_is_no_connection() {
 }
 
 #[test]
-fn a_server_that_stalls_cannot_hold_a_call() {
+fn stalled_server_times_out() {
     let cases = [
         ("silent", Step::silent(), None),
         (
@@ -364,7 +364,7 @@ fn a_server_that_stalls_cannot_hold_a_call() {
 }
 
 #[test]
-fn a_status_is_known_though_its_body_never_ends() {
+fn status_is_reported_when_body_never_ends() {
     quick(async {
         for (status, applied) in [(401, false), (503, true)] {
             for step in [
@@ -385,7 +385,7 @@ fn a_status_is_known_though_its_body_never_ends() {
 }
 
 #[test]
-fn a_body_of_an_error_may_break_off_or_stall() {
+fn truncated_or_stalled_error_body_keeps_status() {
     quick(async {
         for step in [
             Step::send([head(404, &[("content-length", "99")]), b"no such".into()].concat()),
@@ -410,7 +410,7 @@ fn a_body_of_an_error_may_break_off_or_stall() {
 }
 
 #[test]
-fn a_timeout_of_the_callers_own_http_client_is_one() {
+fn timeout_of_custom_http_client_is_timeout() {
     quick(async {
         for step in [Step::silent(), broken_off().hang()] {
             let server = Server::start([step]).await;
@@ -436,7 +436,7 @@ fn a_timeout_of_the_callers_own_http_client_is_one() {
 }
 
 #[test]
-fn a_connection_that_died_while_idle_is_replaced() {
+fn dead_idle_connection_is_replaced() {
     quick(async {
         let dies = Step::answer(200, &[], SUCCESS).close();
         let server = Server::start([dies.clone(), dies]).await;
@@ -456,7 +456,7 @@ fn a_connection_that_died_while_idle_is_replaced() {
 }
 
 #[test]
-fn a_dropped_call_stops() {
+fn dropped_call_closes_connection() {
     quick(async {
         let cases = [
             ("waiting for the answer", Step::silent(), 1),
@@ -488,7 +488,7 @@ fn a_dropped_call_stops() {
 
 /// It sends GET, with the key, to wherever the answer points.
 #[test]
-fn a_redirect_that_the_callers_own_http_client_followed_is_no_success() {
+fn redirect_followed_by_custom_http_client_is_error() {
     quick(async {
         let elsewhere = Server::start([]).await;
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();

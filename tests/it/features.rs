@@ -39,7 +39,7 @@ fn certificates() -> PathBuf {
 }
 
 #[test]
-fn the_default_does_no_harm_to_clients_without_tls() {
+fn default_features_do_not_affect_reqwest_without_tls() {
     let others = r#"reqwest = { version = "0.13", default-features = false, features = ["json"] }"#;
     let source = r#"fn main() {
     let _ = reqwest::Client::new();
@@ -50,7 +50,7 @@ fn the_default_does_no_harm_to_clients_without_tls() {
 }
 
 #[test]
-fn the_program_may_bring_the_provider() {
+fn rustls_no_provider_uses_provider_of_program() {
     let sigmamind = r#"default-features = false, features = ["rustls-no-provider"]"#;
     let others =
         r#"rustls = { version = "0.23", default-features = false, features = ["ring", "std"] }"#;
@@ -77,7 +77,7 @@ fn the_program_may_bring_the_provider() {
 }
 
 #[test]
-fn of_both_backends_it_takes_rustls() {
+fn rustls_is_preferred_when_both_backends_are_enabled() {
     let openssl = Command::new("pkg-config")
         .args(["--exists", "openssl"])
         .status();
@@ -97,7 +97,7 @@ fn of_both_backends_it_takes_rustls() {
 }
 
 #[test]
-fn without_tls_there_is_plain_http() {
+fn plain_http_works_without_tls_features() {
     let sigmamind = r#"default-features = false, features = ["blocking"]"#;
     let source = r#"use std::{io::{Read, Write}, net::TcpListener, thread};
 

@@ -206,12 +206,12 @@ async fn acquainted(settings: &[u8]) -> (Client, Connection<TcpStream>) {
 }
 
 #[tokio::test]
-async fn a_call_that_has_ended_is_never_sent() {
+async fn timed_out_call_is_never_sent() {
     end_calls_that_wait().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_has_ended_is_never_sent_by_another_thread() {
+async fn timed_out_call_is_never_sent_by_another_thread() {
     end_calls_that_wait().await;
 }
 
@@ -258,7 +258,7 @@ async fn end_calls_that_wait() {
 
 /// The first half is on its way when the call ends: the rest stays here.
 #[tokio::test]
-async fn a_call_that_ends_while_it_is_sent_is_not_sent_whole() {
+async fn call_cancelled_while_sending_is_not_sent_whole() {
     let (client, mut server) = acquainted(WINDOW_OF_9).await;
     let late = named(&client, "late").attempt_timeout(Duration::from_millis(200));
     let late = tokio::spawn(late.max_retries(0).send());
@@ -274,7 +274,7 @@ async fn a_call_that_ends_while_it_is_sent_is_not_sent_whole() {
 }
 
 #[test]
-fn what_the_server_says_it_did_not_look_at_was_not_sent() {
+fn unprocessed_request_counts_as_not_sent() {
     quick(async {
         let refused = error_of(async |mut server, stream| {
             server.reset(stream, REFUSED_STREAM).await?;
@@ -311,7 +311,7 @@ fn what_the_server_says_it_did_not_look_at_was_not_sent() {
 
 /// Also what must not be repeated otherwise.
 #[test]
-fn what_was_not_looked_at_is_sent_again() {
+fn unprocessed_request_is_retried() {
     quick(async {
         let url = server(async |mut connection| {
             let stream = connection.request().await?;
@@ -326,7 +326,7 @@ fn what_was_not_looked_at_is_sent_again() {
 }
 
 #[test]
-fn what_is_not_http_is_not_asked_again() {
+fn invalid_http_response_is_not_retried() {
     let no_status = &[0x0f, 0x10, 1, b'x']; // content-type alone
     let upper_case = &[0x88, 0, 1, b'X', 1, b'y'];
     let no_such_index = &[0xff, 0xff, 0xff, 0x7f];
@@ -352,7 +352,7 @@ fn what_is_not_http_is_not_asked_again() {
 
 /// A success whose head has come.
 #[test]
-fn a_broken_success_was_accepted() {
+fn broken_success_may_have_been_applied() {
     let length_9: &[u8] = &[0x88, 0x0f, 0x0d, 1, b'9'];
     quick(async {
         let closed = error_of(async |mut server, stream| {
@@ -385,7 +385,7 @@ fn a_broken_success_was_accepted() {
 }
 
 #[test]
-fn a_body_of_an_error_may_break_off_or_stall() {
+fn truncated_or_stalled_error_body_keeps_status() {
     let part = br#"{"message": "no such agent"}"#;
     quick(async {
         let cut = error_of(async |mut server, stream| {
@@ -411,7 +411,7 @@ fn a_body_of_an_error_may_break_off_or_stall() {
 
 /// What a server may say when it ends a connection is for nobody to see.
 #[test]
-fn a_farewell_shows_no_secret() {
+fn goaway_debug_data_shows_no_secret() {
     quick(async {
         let error = error_of(async |mut server, _| {
             let last = [0_u32, ENHANCE_YOUR_CALM].map(u32::to_be_bytes).concat();
@@ -431,7 +431,7 @@ fn a_farewell_shows_no_secret() {
 }
 
 #[test]
-fn the_end_of_a_stream_is_not_that_of_the_connection() {
+fn reset_stream_keeps_connection() {
     quick(async {
         let error = error_of(async |mut server, stream| {
             server.reset(stream, INTERNAL_ERROR).await?;

@@ -96,7 +96,7 @@ impl Keyed {
 }
 
 #[test]
-fn a_clone_may_have_another_key() {
+fn clone_with_other_api_key_shares_connections() {
     quick(async {
         let server = Server::start([]).await;
         let client = server.client();
@@ -113,7 +113,7 @@ fn a_clone_may_have_another_key() {
 }
 
 #[test]
-fn the_key_of_a_file_is_its_line() {
+fn api_key_file_ignores_trailing_line_break() {
     quick(async {
         for text in ["k-1", "k-1\n", "k-1\r\n"] {
             let keyed = Keyed::start("k-1").await;
@@ -128,7 +128,7 @@ fn the_key_of_a_file_is_its_line() {
 }
 
 #[test]
-fn a_new_key_in_the_file_is_taken_before_the_old_one_is_refused() {
+fn api_key_file_is_reread_before_key_is_refused() {
     quick(async {
         let server = Server::start([]).await;
         let path = file("k-1\n");
@@ -144,7 +144,7 @@ fn a_new_key_in_the_file_is_taken_before_the_old_one_is_refused() {
 }
 
 #[test]
-fn a_file_without_a_key_is_refused_at_the_start() {
+fn api_key_file_without_key_fails_build() {
     let long = "x".repeat(17 << 10);
     let cases = [
         (
@@ -173,7 +173,7 @@ fn a_file_without_a_key_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_new_key_in_the_file_is_taken_after_a_401() {
+fn api_key_file_is_reread_after_401() {
     quick(async {
         let keyed = Keyed::start("k-1").await;
         let path = file("k-1\n");
@@ -192,7 +192,7 @@ fn a_new_key_in_the_file_is_taken_after_a_401() {
 }
 
 #[test]
-fn a_key_that_was_replaced_is_not_tried_again() {
+fn replaced_api_key_is_not_tried_again() {
     quick(async {
         let keyed = Keyed::start("k-1").await;
         let path = file("k-1\n");
@@ -212,7 +212,7 @@ fn a_key_that_was_replaced_is_not_tried_again() {
 }
 
 #[test]
-fn a_refused_key_is_tried_once_when_there_is_no_other() {
+fn refused_api_key_is_tried_once_when_file_is_unchanged() {
     quick(async {
         let keyed = Keyed::start("k-2").await;
         let path = file("k-1\n");
@@ -230,7 +230,7 @@ fn a_refused_key_is_tried_once_when_there_is_no_other() {
 }
 
 #[test]
-fn what_is_no_key_leaves_the_last_good_one() {
+fn invalid_api_key_file_keeps_last_valid_key() {
     quick(async {
         let keyed = Keyed::start("k-12345678").await;
         let path = file("k-12345678\n");
@@ -262,7 +262,7 @@ fn what_is_no_key_leaves_the_last_good_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_call_fails_while_keys_rotate() {
+async fn calls_succeed_while_api_key_rotates() {
     let keyed = Arc::new(Keyed::start("k-0").await);
     let path = file("k-0\n");
     let client = keyed.builder().api_key_file(&*path).build().unwrap();
@@ -304,7 +304,7 @@ async fn no_call_fails_while_keys_rotate() {
 }
 
 #[test]
-fn a_key_is_asked_for_before_each_attempt() {
+fn api_key_provider_is_called_before_each_attempt() {
     quick(async {
         let server = Server::start([Step::status(503), Step::status(401)]).await;
         let keys = Mutex::new(VecDeque::from(["k-1", "k-2", "k-3", "k-4"]));
@@ -331,7 +331,7 @@ fn a_key_is_asked_for_before_each_attempt() {
 }
 
 #[test]
-fn an_asked_key_that_is_none_fails_the_call() {
+fn invalid_key_from_provider_fails_call() {
     quick(async {
         let server = Server::start([]).await;
         let client = server.client_with(|builder| {
@@ -345,7 +345,7 @@ fn an_asked_key_that_is_none_fails_the_call() {
 }
 
 #[test]
-fn neither_the_key_nor_the_one_before_is_shown() {
+fn current_and_previous_api_keys_are_redacted() {
     let logged = capture(|| {
         quick(async {
             let echo = "k-first-1 and k-second-2 are no keys of ours";

@@ -61,7 +61,7 @@ mod fake {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_set_changes_and_the_rest_stays() {
+    async fn update_changes_only_set_properties() {
         let fake = fake();
         let (update, before) = documented();
 
@@ -86,13 +86,13 @@ mod fake {
     }
 
     #[test]
-    fn debug_tells_where_it_is() {
+    fn debug_shows_url() {
         let fake = fake();
         assert!(format!("{fake:?}").contains(fake.url()));
     }
 
     #[tokio::test]
-    async fn an_update_is_kept_for_the_next() {
+    async fn update_is_kept_for_next_request() {
         let fake = fake();
         let client = fake.client();
         client
@@ -105,7 +105,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn a_wrong_key_gets_401_and_changes_nothing() {
+    async fn wrong_api_key_gets_401_and_changes_nothing() {
         let fake = fake();
         let client = Client::builder()
             .api_key("wrong")
@@ -121,7 +121,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn an_unknown_number_gets_404() {
+    async fn unknown_number_gets_404() {
         let fake = fake();
         let other = "+14155552672".parse().unwrap();
         let error = fake
@@ -133,7 +133,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn a_removed_number_gets_404() {
+    async fn removed_number_gets_404() {
         let fake = fake();
         fake.remove(&number());
         let error = fake
@@ -146,7 +146,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn a_property_of_a_wrong_type_gets_422_that_names_it_and_not_its_value() {
+    async fn wrong_property_type_gets_422_with_name_but_not_value() {
         let fake = fake();
         for name in serde_json::to_value(documented().0)
             .unwrap()
@@ -162,7 +162,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn null_gets_422_where_the_document_does_not_allow_it() {
+    async fn null_gets_422_where_document_forbids_it() {
         let (status, message) = raw(&fake(), |r| r.json(&json!({ "friendlyName": null }))).await;
         assert_eq!(
             (status, &*message),
@@ -171,7 +171,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn a_body_that_is_no_object_gets_422() {
+    async fn body_other_than_object_gets_422() {
         let (status, message) = raw(&fake(), |r| r.json(&json!(["friendlyName"]))).await;
         assert_eq!(
             (status, &*message),
@@ -180,21 +180,21 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn broken_json_gets_400() {
+    async fn malformed_json_gets_400() {
         let json = |r: reqwest::RequestBuilder| r.header("content-type", "application/json");
         assert_eq!(raw(&fake(), |r| json(r).body("{")).await.0, 400);
         assert_eq!(raw(&fake(), json).await.0, 400);
     }
 
     #[tokio::test]
-    async fn another_content_type_gets_415() {
+    async fn other_content_type_gets_415() {
         assert_eq!(raw(&fake(), |r| r.body("{}")).await.0, 415);
         let text = |r: reqwest::RequestBuilder| r.header("content-type", "text/plain").body("{}");
         assert_eq!(raw(&fake(), text).await.0, 415);
     }
 
     #[tokio::test]
-    async fn a_content_type_with_a_charset_is_json() {
+    async fn content_type_with_charset_is_json() {
         let json = |r: reqwest::RequestBuilder| {
             r.header("content-type", "Application/JSON; charset=utf-8")
                 .body(r#"{"friendlyName":"a"}"#)
@@ -203,7 +203,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn the_trunk_is_never_shown() {
+    async fn trunk_credentials_are_never_returned() {
         let fake = fake();
         let answer = raw(&fake, |r| r.json(&documented().0)).await;
         assert_eq!(answer.0, 200);
@@ -219,7 +219,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn what_came_is_recorded_with_its_status_and_the_secret_hidden() {
+    async fn received_requests_are_recorded_with_status_and_redacted_secret() {
         let fake = fake();
         let update = documented().0;
         fake.fail_next(1, 403);
@@ -246,7 +246,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn failures_are_used_up_and_the_client_tries_again() {
+    async fn failures_are_consumed_and_client_retries() {
         let fake = fake();
         fake.fail_next(1, 503);
         fake.fail_next(1, 429);
@@ -261,7 +261,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn a_failure_applies_nothing() {
+    async fn failure_applies_nothing() {
         let fake = fake();
         fake.fail_next(1, 500);
         let call = fake.client().update_phone_number(&number(), &named("new"));
@@ -271,7 +271,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn failures_may_have_no_end() {
+    async fn failures_can_be_endless() {
         let fake = fake();
         fake.fail_next(0, 500);
         fake.fail_next(1, 503);
@@ -298,7 +298,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn what_is_beyond_the_rate_limit_is_refused_and_told_when_to_come_back() {
+    async fn request_beyond_rate_limit_gets_429_with_retry_after() {
         type Choose = fn(&FakeSigmaMind);
         let cases: [(Choose, [Option<u64>; 2]); 4] = [
             (|_| {}, [Some(1000), None]),
@@ -331,18 +331,18 @@ mod fake {
 
     #[test]
     #[should_panic(expected = "the rate limit is not a number above zero")]
-    fn a_rate_limit_is_a_number_above_zero() {
+    fn rate_limit_must_be_positive() {
         fake().rate_limit(f64::NAN);
     }
 
     #[test]
     #[should_panic(expected = "a status of 400 to 599")]
-    fn a_success_is_no_failure() {
+    fn success_status_is_refused_as_failure() {
         fake().fail_next(1, 200);
     }
 
     #[tokio::test]
-    async fn a_delayed_update_is_applied_although_the_call_timed_out() {
+    async fn delayed_update_is_applied_after_call_timed_out() {
         let fake = fake();
         fake.delay(Duration::from_secs(60));
         let call = fake.client().update_phone_number(&number(), &named("new"));
@@ -365,7 +365,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn many_run_side_by_side() {
+    async fn servers_are_independent() {
         // More than httpmock has servers.
         let fakes: Vec<_> = (0..40).map(|_| fake()).collect();
         let names: Vec<_> = (0..40).map(|i| i.to_string()).collect();
@@ -385,7 +385,7 @@ mod fake {
     }
 
     #[test]
-    fn it_needs_no_runtime_and_ends_when_dropped() {
+    fn server_needs_no_runtime_and_stops_on_drop() {
         let fake = fake();
         let url = fake.url().to_owned();
         assert!(is_open(&url));
@@ -394,7 +394,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn the_drop_ends_connections_in_use() {
+    async fn drop_closes_open_connections() {
         let fake = fake();
         let client = fake.client();
         let call = || client.update_phone_number(&number(), &named("new"));
@@ -405,7 +405,7 @@ mod fake {
     }
 
     #[tokio::test]
-    async fn other_paths_and_methods_are_unknown() {
+    async fn undocumented_path_or_method_gets_404() {
         let fake = fake();
         let http = super::http();
         let status = async |method, path| {
@@ -452,7 +452,7 @@ mod expectations {
     }
 
     #[tokio::test]
-    async fn a_number_fits_itself_alone() {
+    async fn number_matches_only_itself() {
         let when = |w: sigmamind::mock::UpdatePhoneNumberWhen| drop(w.phone_number(&number()));
         assert!(fits(when, "+14155552671", &named("a")).await);
         assert!(!fits(when, "+14155552672", &named("a")).await);
@@ -460,13 +460,13 @@ mod expectations {
     }
 
     #[test]
-    fn debug_tells_where_it_is() {
+    fn debug_shows_url() {
         let server = MockSigmaMind::start();
         assert!(format!("{server:?}").contains(&server.url()));
     }
 
     #[tokio::test]
-    async fn a_key_fits_itself_alone() {
+    async fn api_key_matches_only_itself() {
         let with = |key| move |w: sigmamind::mock::UpdatePhoneNumberWhen| drop(w.api_key(key));
         let mock = MockSigmaMind::start();
         assert!(fits(with(mock.key()), "+14155552671", &named("a")).await);
@@ -474,7 +474,7 @@ mod expectations {
     }
 
     #[tokio::test]
-    async fn a_whole_update_fits_itself_alone() {
+    async fn whole_update_matches_only_itself() {
         let update = documented().0;
         let when = |w: sigmamind::mock::UpdatePhoneNumberWhen| drop(w.body(&update));
         assert!(fits(when, "+14155552671", &update).await);
@@ -491,7 +491,7 @@ mod expectations {
     }
 
     #[tokio::test]
-    async fn single_properties_fit_whatever_else_is_set() {
+    async fn single_property_matches_regardless_of_others() {
         let part = named("Support Line").trunk_password("P@ssw0rd123");
         let when = |w: sigmamind::mock::UpdatePhoneNumberWhen| drop(w.body_including(&part));
         assert!(fits(when, "+14155552671", &part).await);
@@ -501,7 +501,7 @@ mod expectations {
     }
 
     #[tokio::test]
-    async fn the_answer_is_the_value_given() {
+    async fn response_is_given_value() {
         let mock = MockSigmaMind::start();
         let phone = documented().1;
         mock.update_phone_number(|_, then| drop(then.ok(&phone).header("x-request-id", "7")));
@@ -514,7 +514,7 @@ mod expectations {
     }
 
     #[tokio::test]
-    async fn any_status_and_body_can_be_answered() {
+    async fn any_status_and_body_can_be_returned() {
         let mock = MockSigmaMind::start();
         let refused = |_, then: sigmamind::mock::UpdatePhoneNumberThen| {
             drop(
@@ -545,7 +545,7 @@ mod expectations {
     }
 
     #[tokio::test]
-    async fn an_answer_can_be_late() {
+    async fn response_can_be_delayed() {
         let mock = MockSigmaMind::start();
         mock.update_phone_number(|_, then| {
             then.ok(&PhoneNumber::default())
@@ -558,7 +558,7 @@ mod expectations {
     }
 
     #[tokio::test]
-    async fn failures_come_first_and_then_success() {
+    async fn failures_are_followed_by_success() {
         let mock = MockSigmaMind::start();
         let failing = mock.update_phone_number(|_, then| drop(then.status(503).times(2)));
         let working = mock.update_phone_number(|_, then| drop(then.ok(&PhoneNumber::default())));

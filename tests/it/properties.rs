@@ -227,13 +227,13 @@ impl Count {
 }
 
 #[test]
-fn any_text_is_a_number_by_the_grammar_alone() {
+fn any_text_parses_as_e164_only_by_grammar() {
     check(1000, &".*", |text| check_e164(&text));
 }
 
 /// Near the grammar's edges, where any text hardly comes.
 #[test]
-fn a_text_near_the_grammar_is_a_number_by_it_alone() {
+fn text_near_grammar_parses_as_e164_only_by_grammar() {
     let numbers = Count::default();
     check(1000, &r"[ +]?\+?[0-9]{0,17}[0-9٣x\n ]?", |text| {
         numbers.add(is_e164(&text));
@@ -244,7 +244,7 @@ fn a_text_near_the_grammar_is_a_number_by_it_alone() {
 
 /// Also where a few bytes of what would be an answer are wrong.
 #[test]
-fn any_bytes_are_read_without_panic() {
+fn damaged_json_bytes_deserialize_without_panic() {
     let (read, other, broken) = (Count::default(), Count::default(), Count::default());
     let phones = phone().prop_map(|value| value.to_string().into_bytes());
     let bytes = prop_oneof![1 => vec(any::<u8>(), 0..200), 9 => damaged(phones)];
@@ -265,12 +265,12 @@ fn any_bytes_are_read_without_panic() {
 }
 
 #[test]
-fn any_json_is_read_without_panic() {
+fn any_json_deserializes_without_panic() {
     check(1000, &json(), |value| check_phone(&value).map(drop));
 }
 
 #[test]
-fn what_is_accepted_comes_out_again_as_it_came() {
+fn accepted_json_round_trips() {
     let accepted = Count::default();
     check(2000, &phone(), |value| {
         accepted.add(check_phone(&value)?);
@@ -280,7 +280,7 @@ fn what_is_accepted_comes_out_again_as_it_came() {
 }
 
 #[test]
-fn any_answer_is_an_answer_or_a_clear_error() {
+fn any_http_response_gives_value_or_clear_error() {
     let server = Answering::start();
     let field = vec(
         prop_oneof![1 => Just(b'\t'), 20 => 0x20..=0x7e_u8, 2 => 0x80..=0xff_u8],
@@ -341,7 +341,7 @@ fn any_answer_is_an_answer_or_a_clear_error() {
 
 /// Also where an answer is cut off, or a few of its bytes are wrong.
 #[test]
-fn any_bytes_on_the_connection_are_an_answer_or_a_clear_error() {
+fn any_bytes_on_connection_give_value_or_clear_error() {
     #[derive(Debug, Clone)]
     enum Bytes {
         Any(Vec<u8>),

@@ -10,13 +10,13 @@ use crate::{
 };
 
 #[test]
-fn this_machine_is_past_every_proxy() {
+fn loopback_bypasses_every_proxy() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
         let proxy = runtime.block_on(Server::start([]));
         let none = ["NO_PROXY", "no_proxy"].map(|name| (name, ""));
         let environment = [none[0], none[1], (variable, &*proxy.url())];
-        child::run("proxies::caller_with_a_proxy", &environment);
+        child::run("proxies::child_calls_with_proxy", &environment);
         let targets: Vec<_> = proxy
             .log()
             .requests
@@ -32,8 +32,8 @@ fn this_machine_is_past_every_proxy() {
 }
 
 #[test]
-#[ignore = "this_machine_is_past_every_proxy runs it in a process of its own"]
-fn caller_with_a_proxy() {
+#[ignore = "loopback_bypasses_every_proxy runs it in a process of its own"]
+fn child_calls_with_proxy() {
     assert!(env::vars().any(|(name, _)| name.to_lowercase().ends_with("_proxy")));
     quick(async {
         let server = Server::start([]).await;

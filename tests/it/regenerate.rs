@@ -30,7 +30,7 @@ fn source(imports: &str, body: &str) -> String {
 }
 
 #[test]
-fn the_generated_types_are_the_ones_that_guard() {
+fn generated_types_use_wrapper_newtypes() {
     let secret: Option<Secret> = PhoneNumberUpdate::default().trunk_password;
     assert_eq!(secret, None);
     assert_eq!(Provider::from("new"), Provider::Other("new".into()));
@@ -41,7 +41,7 @@ fn the_generated_types_are_the_ones_that_guard() {
 /// Added, removed, renamed, deprecated, boolean, integer, a keyword's name, required, a list, a
 /// map, `oneOf`, `allOf` and an object; `format: date-time` and `format: uuid`.
 #[test]
-fn request_properties_follow_the_document() {
+fn request_properties_follow_document() {
     let document = revised(|document| {
         let update = properties(document, "PhoneNumberUpdate");
         update.remove("sipTrunkName");
@@ -126,7 +126,7 @@ fn request_properties_follow_the_document() {
 /// `maxLength`, `minLength`, `pattern` and `enum`: of a property, by reference, in `allOf`, in an
 /// object, in a list and in a map.
 #[test]
-fn limits_are_checked_before_anything_is_sent() {
+fn limits_are_checked_before_sending() {
     let document = revised(|document| {
         let update = properties(document, "PhoneNumberUpdate");
         update["friendlyName"]["maxLength"] = 3.into();
@@ -199,7 +199,7 @@ fn limits_are_checked_before_anything_is_sent() {
 
 /// Of every kind of property, and by reference.
 #[test]
-fn a_nullable_property_has_three_states() {
+fn nullable_property_has_three_states() {
     let document = nullable();
     let source = source(
         "Nullable, PhoneNumberUpdate, models::{self, Schedule}",
@@ -291,7 +291,7 @@ fn nullable() -> String {
 }
 
 #[test]
-fn null_is_refused_by_type_where_the_document_does_not_allow_it() {
+fn null_does_not_compile_where_document_forbids_it() {
     let source = "fn main() { let _ = sigmamind::PhoneNumberUpdate::default().friendly_name(sigmamind::Nullable::<String>::Null); }";
     assert_eq!(
         Program::new("null", &nullable(), source).error(),
@@ -300,7 +300,7 @@ fn null_is_refused_by_type_where_the_document_does_not_allow_it() {
 }
 
 #[test]
-fn a_program_that_uses_a_removed_property_does_not_compile() {
+fn removed_property_does_not_compile() {
     let document = revised(|document| {
         properties(document, "PhoneNumberUpdate").remove("sipTrunkName");
     });
@@ -317,7 +317,7 @@ fn a_program_that_uses_a_removed_property_does_not_compile() {
 /// and components other than schemas.
 #[test]
 #[allow(clippy::too_many_lines, reason = "one document, one build")]
-fn responses_follow_the_document() {
+fn responses_follow_document() {
     let document = revised(|document| {
         move_path(document, "/v2/numbers/{phoneNumber}/settings/");
         document["components"]["schemas"]["Provider"]["enum"]
@@ -429,7 +429,7 @@ fn responses_follow_the_document() {
 /// A GET, a DELETE with an empty answer, and a POST with a plain text in its path: retries, limits
 /// and errors come along.
 #[test]
-fn a_further_operation_needs_one_method() {
+fn further_operation_needs_one_method() {
     let document = revised(|document| {
         let success = json!({ "200": {
             "description": "The details.",
@@ -541,7 +541,7 @@ impl Client {
 
 /// The patch is all that the later reference pages need.
 #[test]
-fn the_patch_moves_to_the_later_pages() {
+fn documented_patch_gives_client_of_later_reference() {
     let diff = include_str!("../../docs/later-pages.patch");
     let patch = diffy::Patch::from_str(diff).unwrap();
     let document = diffy::apply(include_str!("../../openapi.yaml"), &patch).unwrap();
@@ -606,7 +606,7 @@ fn the_patch_moves_to_the_later_pages() {
 
 /// A status without quotation marks, an anchor, a reference to it and a merge key.
 #[test]
-fn the_short_forms_of_yaml_are_read() {
+fn yaml_short_forms_are_parsed() {
     let mut document = include_str!("../../openapi.yaml").to_owned();
     for (long, short) in [
         ("        '200':\n", "        200:\n"),
@@ -642,7 +642,7 @@ fn the_short_forms_of_yaml_are_read() {
 }
 
 #[test]
-fn a_missing_document_is_refused() {
+fn missing_document_fails_build() {
     let mut program = Program::new("missing", "", "fn main() {}");
     program.document.set_file_name("nowhere.yaml");
     let file = program.document.display();
@@ -657,7 +657,7 @@ fn a_missing_document_is_refused() {
 
 /// The build runs again when the variable or the document changes, and not when the sources do.
 #[test]
-fn the_client_is_generated_again_when_its_document_changes() {
+fn client_is_regenerated_when_document_changes() {
     let krate = Program::copy_of_the_crate("again-crate", "");
     let source = |line: &str| format!("fn main() {{ {line} }}");
     let labelled = source("let _ = sigmamind::PhoneNumberUpdate::default().label(\"a\");");

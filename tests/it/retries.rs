@@ -13,7 +13,7 @@ const NOW: &str = "Tue, 24 Nov 2026 10:00:00 GMT";
 const SOON: &str = "Tue, 24 Nov 2026 10:00:02 GMT";
 
 #[test]
-fn statuses_that_may_pass_are_tried_again() {
+fn transient_status_is_retried() {
     quick(async {
         for status in [408, 500, 502, 503, 504] {
             let server = Server::start([Step::status(status), Step::status(status)]).await;
@@ -31,7 +31,7 @@ fn statuses_that_may_pass_are_tried_again() {
 }
 
 #[test]
-fn other_statuses_are_not_tried_again() {
+fn permanent_status_is_not_retried() {
     quick(async {
         for status in [
             301, 302, 303, 307, 308, 304, 400, 401, 403, 404, 409, 413, 422, 425, 501, 505,
@@ -46,7 +46,7 @@ fn other_statuses_are_not_tried_again() {
 }
 
 #[test]
-fn attempts_are_alike_down_to_the_last_header() {
+fn attempts_send_identical_requests() {
     quick(async {
         let server = Server::start([Step::status(503), Step::silent().reset()]).await;
         call(&server.builder().build().unwrap()).await.unwrap();
@@ -78,7 +78,7 @@ fn attempts_are_alike_down_to_the_last_header() {
 }
 
 #[test]
-fn a_wait_is_not_shorter_than_the_server_asks() {
+fn backoff_is_at_least_retry_after() {
     let cases: [Headers; 5] = [
         &[("retry-after", "2")],
         &[("retry-after", "2.0")],
@@ -104,7 +104,7 @@ fn a_wait_is_not_shorter_than_the_server_asks() {
 }
 
 #[test]
-fn retry_after_has_many_forms() {
+fn retry_after_is_parsed_in_every_form() {
     let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
     let cases: [(Headers, Option<Duration>); 22] = [
         (&[], None),
@@ -151,7 +151,7 @@ fn retry_after_has_many_forms() {
 }
 
 #[test]
-fn a_wait_that_makes_no_sense_does_not_stop_the_retry() {
+fn unreadable_retry_after_does_not_stop_retry() {
     quick(async {
         for value in ["0", "-1", "soon", "", "Sun, 06 Nov 1994 08:49:37 GMT"] {
             let server = Server::start([Step::answer(503, &[("retry-after", value)], "")]).await;
@@ -162,7 +162,7 @@ fn a_wait_that_makes_no_sense_does_not_stop_the_retry() {
 }
 
 #[test]
-fn a_wait_that_is_too_long_is_returned_at_once() {
+fn retry_after_beyond_limit_fails_immediately() {
     let cases = [
         ("61", 90, Some(Duration::from_secs(61))),
         (
@@ -199,7 +199,7 @@ fn a_wait_that_is_too_long_is_returned_at_once() {
 }
 
 #[test]
-fn a_deadline_is_over_all_attempts_and_waits() {
+fn timeout_bounds_all_attempts_and_waits() {
     quick(async {
         // Each attempt ends by its own timeout, until the deadline is near.
         let server = Server::start(vec![Step::silent(); 99]).await;
@@ -224,7 +224,7 @@ fn a_deadline_is_over_all_attempts_and_waits() {
 }
 
 #[test]
-fn an_attempt_is_clamped_to_the_deadline() {
+fn attempt_is_clamped_to_remaining_timeout() {
     quick(async {
         let server = Server::start([Step::silent()]).await;
         let client = server.client_with(|b| b.timeout(Duration::from_secs(3)));
@@ -243,7 +243,7 @@ fn an_attempt_is_clamped_to_the_deadline() {
 }
 
 #[test]
-fn a_budget_shared_by_all_clones_keeps_an_outage_small() {
+fn retry_budget_shared_by_clones_limits_retries_in_outage() {
     const CALLS: usize = 50;
     quick(async {
         let server = Server::start(vec![Step::status(503); 999]).await;
@@ -268,7 +268,7 @@ fn a_budget_shared_by_all_clones_keeps_an_outage_small() {
 }
 
 #[test]
-fn clones_share_a_pool() {
+fn clones_share_connection_pool() {
     quick(async {
         let server = Server::start([]).await;
         let client = server.client();
@@ -285,7 +285,7 @@ fn clones_share_a_pool() {
 }
 
 #[test]
-fn a_lone_call_has_all_its_retries() {
+fn single_call_uses_all_retries() {
     quick(async {
         let server = Server::start(vec![Step::status(503); 9]).await;
         let error = call(&server.client()).max_retries(5).await.unwrap_err();
@@ -294,7 +294,7 @@ fn a_lone_call_has_all_its_retries() {
 }
 
 #[test]
-fn options_of_a_call_are_its_own() {
+fn call_options_do_not_affect_other_calls() {
     quick(async {
         let server = Server::start(vec![Step::status(503); 2]).await;
         let client = server.client();

@@ -139,7 +139,7 @@ fn errors_show_no_secret() {
 }
 
 #[test]
-fn an_echo_is_blanked() {
+fn echoed_secret_is_redacted() {
     quick(async {
         let server = Server::start([Step::answer(400, &[], echo())]).await;
         let error = call(&server.client()).await.unwrap_err();
@@ -156,7 +156,7 @@ fn an_echo_is_blanked() {
 }
 
 #[test]
-fn an_echo_is_blanked_however_it_is_spelt() {
+fn echoed_secret_is_redacted_in_any_encoding() {
     quick(async {
         let uri = "sip.pbx-of-ours.example";
         let echoes = [
@@ -189,7 +189,7 @@ fn an_echo_is_blanked_however_it_is_spelt() {
 }
 
 #[test]
-fn a_secret_is_blanked_before_a_message_is_cut() {
+fn secret_is_redacted_before_message_is_truncated() {
     quick(async {
         // The cut, at 500 characters, goes through the key.
         let body = format!("{}{KEY}", "x".repeat(495));
@@ -201,7 +201,7 @@ fn a_secret_is_blanked_before_a_message_is_cut() {
 }
 
 #[test]
-fn a_secret_is_blanked_where_the_body_breaks_off_or_is_cut() {
+fn truncated_message_redacts_partial_secret() {
     quick(async {
         let (half, _) = KEY.split_at(KEY.len() / 2);
         let broken = Step::send(
@@ -228,7 +228,7 @@ fn a_secret_is_blanked_where_the_body_breaks_off_or_is_cut() {
 }
 
 #[test]
-fn a_secret_within_another_does_not_save_the_rest() {
+fn nested_secret_does_not_expose_enclosing_one() {
     quick(async {
         let password = format!("my-{KEY}-pass");
         let server = Server::start([Step::answer(400, &[], &password)]).await;
@@ -266,7 +266,7 @@ fn debug_shows_no_secret() {
 }
 
 #[test]
-fn a_refused_key_is_not_repeated() {
+fn invalid_api_key_is_not_repeated_in_error() {
     for end in ["\n", "\r\n", " ", "\t", "\0", "\u{7f}", "é", "\u{200b}"] {
         for key in [
             format!("{KEY}{end}"),
@@ -293,7 +293,7 @@ fn a_refused_key_is_not_repeated() {
 }
 
 #[test]
-fn a_panic_shows_no_secret() {
+fn panic_shows_no_secret() {
     quick(async {
         let server = Server::start([Step::answer(400, &[], echo())]).await;
         let outcome = call(&server.client()).await;
@@ -303,7 +303,7 @@ fn a_panic_shows_no_secret() {
 }
 
 #[test]
-fn the_most_detailed_log_shows_no_secret() {
+fn trace_log_shows_no_secret() {
     let logged = capture(|| {
         quick(async {
             for (_, step) in steps() {

@@ -15,7 +15,7 @@ fn at(base_url: &str) -> ClientBuilder {
 }
 
 #[test]
-fn plain_http_is_for_this_machine() {
+fn plain_http_is_allowed_for_loopback_only() {
     for host in [
         "api.sigmamind.ai",
         "10.0.0.1",
@@ -55,7 +55,7 @@ fn plain_http_is_for_this_machine() {
 }
 
 #[test]
-fn a_base_url_is_only_an_address() {
+fn base_url_with_more_than_an_address_is_refused() {
     for (url, reason) in [
         ("", "is not a URL: relative URL without a base"),
         (
@@ -116,7 +116,7 @@ fn a_base_url_is_only_an_address() {
 
 /// A key that was put where the URL belongs, say.
 #[test]
-fn a_refused_base_url_does_not_show_the_key() {
+fn refused_base_url_error_does_not_show_key() {
     for url in [
         KEY.to_owned(),
         format!("ftp://{KEY}.test"),
@@ -128,7 +128,7 @@ fn a_refused_base_url_does_not_show_the_key() {
 }
 
 #[test]
-fn a_base_url_may_have_a_path() {
+fn base_url_accepts_path() {
     quick(async {
         for (suffix, path) in [
             ("", "/v1"),
@@ -150,7 +150,7 @@ fn a_base_url_may_have_a_path() {
 type Set = fn(ClientBuilder, Duration) -> ClientBuilder;
 
 #[test]
-fn no_time_is_refused() {
+fn zero_timeouts_are_refused() {
     let set: [(&str, Set); 3] = [
         ("attempt_timeout", ClientBuilder::attempt_timeout),
         ("timeout", ClientBuilder::timeout),
@@ -165,7 +165,7 @@ fn no_time_is_refused() {
 }
 
 #[test]
-fn the_longest_times_there_are_do_no_harm() {
+fn maximum_timeouts_do_not_overflow() {
     quick(async {
         let server = Server::start([]).await;
         let client = server

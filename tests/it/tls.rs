@@ -65,16 +65,16 @@ async fn silent_after(requests: usize, acceptor: TlsAcceptor) -> String {
 }
 
 #[test]
-fn a_silent_connection_is_found() {
+fn silent_connection_is_detected() {
     let (file, acceptor) = certificate();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let url = runtime.block_on(silent_after(1, acceptor));
-    run_over_tls("tls::caller_over_silent_connections", &url, &file);
+    run_over_tls("tls::child_calls_over_silent_connections", &url, &file);
 }
 
 #[test]
-#[ignore = "a_silent_connection_is_found runs it in a process of its own"]
-fn caller_over_silent_connections() {
+#[ignore = "silent_connection_is_detected runs it in a process of its own"]
+fn child_calls_over_silent_connections() {
     quick(async {
         let client = child::client().build().unwrap();
         assert_eq!(call(&client).await.unwrap().attempts(), 1);
@@ -128,7 +128,7 @@ async fn in_pieces(listener: TcpListener, acceptor: TlsAcceptor, size: usize) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_success_in_pieces_takes_no_more_than_four_times_its_size() {
+fn fragmented_body_allocates_at_most_four_times_its_size() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // Much smaller ones are refused by h2 itself, if they come faster than they are read.
     for size in [64, 9000] {
@@ -137,14 +137,14 @@ fn a_success_in_pieces_takes_no_more_than_four_times_its_size() {
         // Where another test has turned the most detailed log on, it would take all the time.
         let quiet = NoSubscriber::default();
         runtime.spawn(in_pieces(listener, acceptor, size).with_subscriber(quiet));
-        run_over_tls("tls::reader_of_pieces", &url, &file);
+        run_over_tls("tls::child_reads_fragmented_body", &url, &file);
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-#[ignore = "a_success_in_pieces_takes_no_more_than_four_times_its_size runs it in a process of its own"]
-fn reader_of_pieces() {
+#[ignore = "fragmented_body_allocates_at_most_four_times_its_size runs it in a process of its own"]
+fn child_reads_fragmented_body() {
     assert_reads_a_mebibyte();
 }
 
@@ -154,13 +154,16 @@ const NO_CERTIFICATES: [(&str, &str); 2] = [
 ];
 
 #[test]
-fn without_certificates_there_is_plain_http() {
-    child::run("tls::caller_without_certificates", &NO_CERTIFICATES);
+fn plain_http_works_without_root_certificates() {
+    child::run(
+        "tls::child_calls_without_root_certificates",
+        &NO_CERTIFICATES,
+    );
 }
 
 #[test]
-#[ignore = "without_certificates_there_is_plain_http runs it in a process of its own"]
-fn caller_without_certificates() {
+#[ignore = "plain_http_works_without_root_certificates runs it in a process of its own"]
+fn child_calls_without_root_certificates() {
     quick(async {
         let fake = FakeSigmaMind::start();
         let error = call(&fake.client()).await.unwrap_err();
@@ -189,17 +192,17 @@ fn caller_without_certificates() {
 }
 
 #[test]
-fn a_certificate_that_is_not_trusted_is_named() {
+fn untrusted_certificate_is_named_in_error() {
     let (_, acceptor) = certificate();
     let (file, _) = certificate();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let url = runtime.block_on(silent_after(1, acceptor));
-    run_over_tls("tls::caller_of_a_stranger", &url, &file);
+    run_over_tls("tls::child_calls_untrusted_server", &url, &file);
 }
 
 #[test]
-#[ignore = "a_certificate_that_is_not_trusted_is_named runs it in a process of its own"]
-fn caller_of_a_stranger() {
+#[ignore = "untrusted_certificate_is_named_in_error runs it in a process of its own"]
+fn child_calls_untrusted_server() {
     quick(async {
         let client = child::client().build().unwrap();
         let error = call(&client).max_retries(0).await.unwrap_err();

@@ -70,7 +70,7 @@ fn failed(resend_count: &str, error_type: &str, status: Option<&str>) -> (Fields
 }
 
 #[test]
-fn a_call_is_a_span_and_an_attempt_an_event() {
+fn call_is_span_and_attempt_is_event() {
     let recorded = record(vec![Step::status(503), Step::silent().reset()]);
     // The failures on the way are the events'; the call itself has none.
     assert_eq!(
@@ -96,7 +96,7 @@ fn a_call_is_a_span_and_an_attempt_an_event() {
 }
 
 #[test]
-fn a_failed_call_has_its_last_error() {
+fn failed_call_span_records_last_error() {
     let cases = [
         (vec![Step::status(404)], "0", "404", Some("404")),
         (
@@ -163,7 +163,7 @@ fn inject_current_span(headers: &mut HeaderMap) {
 }
 
 #[test]
-fn the_current_span_can_go_on_the_wire() {
+fn attempt_hook_propagates_current_span() {
     capture(|| {
         quick(async {
             let server = Server::start([Step::status(503)]).await;
@@ -189,7 +189,7 @@ fn the_current_span_can_go_on_the_wire() {
 }
 
 #[test]
-fn the_span_of_a_batch_goes_on_the_wire_too() {
+fn attempt_hook_propagates_span_of_batch() {
     capture(|| {
         quick(async {
             let server = Server::start([]).await;
@@ -290,7 +290,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Metrics {
 }
 
 #[test]
-fn metrics_can_be_taken_from_spans_and_events() {
+fn metrics_layer_reads_spans_and_events() {
     let measured = |steps: Vec<Step>| {
         MEASURED.take();
         record(steps);

@@ -7,7 +7,7 @@ use sigmamind::{
 };
 
 #[test]
-fn e164_is_accepted_or_refused_with_the_reason() {
+fn e164_parses_or_says_why_not() {
     for good in ["+1234567", "+14155552671", "+123456789012345"] {
         assert_eq!(good.parse::<E164>().unwrap().to_string(), good);
         assert_eq!(E164::try_from(good.to_owned()).unwrap().as_str(), good);
@@ -46,7 +46,7 @@ fn e164_is_accepted_or_refused_with_the_reason() {
 }
 
 #[test]
-fn a_secret_is_hidden_and_serializes_into_the_request() {
+fn secret_is_hidden_in_debug_and_serialized_in_request() {
     let update = PhoneNumberUpdate::default().trunk_password("P@ssw0rd123");
     let secret: &Secret = update.trunk_password.as_ref().unwrap();
     assert_eq!(secret.expose(), "P@ssw0rd123");
@@ -60,7 +60,7 @@ fn a_secret_is_hidden_and_serializes_into_the_request() {
 }
 
 #[test]
-fn nullable_is_null_or_a_value() {
+fn nullable_is_null_or_value() {
     for (value, json) in [
         (Nullable::from("a"), json!("a")),
         (Nullable::Null, json!(null)),
@@ -74,7 +74,7 @@ fn nullable_is_null_or_a_value() {
 }
 
 #[test]
-fn numbers_show_themselves_as_texts_do() {
+fn phone_numbers_format_like_strings() {
     let number: E164 = "+14155552671".parse().unwrap();
     assert_eq!(number.as_ref(), "+14155552671");
     assert_eq!(format!("{number:?}"), "\"+14155552671\"");
@@ -86,7 +86,7 @@ fn numbers_show_themselves_as_texts_do() {
 }
 
 #[test]
-fn schemas_of_numbers_and_secrets_say_what_they_are() {
+fn json_schemas_describe_phone_numbers_and_secrets() {
     let number = schemars::schema_for!(E164).to_value();
     let number = jsonschema::validator_for(&number).unwrap();
     assert!(number.is_valid(&json!("+14155552671")) && !number.is_valid(&json!("14155552671")));
@@ -98,13 +98,13 @@ fn schemas_of_numbers_and_secrets_say_what_they_are() {
 }
 
 #[test]
-fn an_operation_names_its_parameters() {
+fn operation_lists_its_parameters() {
     let operation = &operations::UPDATE_PHONE_NUMBER;
     assert!(operation.parameters().eq(["phoneNumber"]));
 }
 
 #[test]
-fn the_types_can_be_shared_between_threads_and_stay_small() {
+fn public_types_are_send_sync_and_small() {
     fn shared<T: Send + Sync + Unpin + 'static>() {}
     shared::<Client>();
     shared::<Error>();

@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn any_method_path_and_body_goes() {
+fn request_sends_any_method_path_and_body() {
     quick(async {
         let answers = [json!([1]), json!({ "a": 1 })].map(|body| body.to_string());
         let [list, object] = &answers;
@@ -44,7 +44,7 @@ fn any_method_path_and_body_goes() {
 }
 
 #[test]
-fn the_path_cannot_leave_the_base_url() {
+fn request_path_cannot_leave_base_url() {
     quick(async {
         let server = Server::start([]).await;
         let client = server.client();
@@ -79,7 +79,7 @@ fn the_path_cannot_leave_the_base_url() {
 }
 
 #[test]
-fn only_what_is_safe_to_repeat_is_repeated() {
+fn request_retries_only_idempotent_methods() {
     quick(async {
         for (method, attempts) in [
             (Method::GET, 2),
@@ -112,7 +112,7 @@ fn only_what_is_safe_to_repeat_is_repeated() {
 }
 
 #[test]
-fn nothing_of_it_is_shown() {
+fn request_debug_shows_no_body() {
     let logged = capture(|| {
         quick(async {
             let body = json!({ "pin": "hush-hush", "deep": [{ "word": "whisper" }] });
@@ -139,7 +139,7 @@ fn nothing_of_it_is_shown() {
 }
 
 #[test]
-fn what_is_sent_is_blanked_however_short_it_is() {
+fn short_request_values_are_redacted() {
     quick(async {
         let server = Server::start([Step::answer(400, &[], "k7, q9 or z8")]).await;
         let body = json!({ "pin": "k7", "pins": ["q9", { "more": "z8" }] });

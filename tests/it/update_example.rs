@@ -68,7 +68,7 @@ fn variables(fake: &FakeSigmaMind) -> [(&str, &str); 2] {
 }
 
 #[test]
-fn without_a_key_it_shows_the_embedded_server() {
+fn example_without_key_uses_fake_server() {
     let output = example(&[], &[]);
     let printed = text(&output.stdout);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -80,7 +80,7 @@ fn without_a_key_it_shows_the_embedded_server() {
 }
 
 #[test]
-fn with_a_key_it_makes_the_same_call() {
+fn example_with_key_sends_update() {
     let fake = fake();
     let [key, url] = variables(&fake);
     let output = example(
@@ -115,7 +115,7 @@ fn with_a_key_it_makes_the_same_call() {
 }
 
 #[test]
-fn a_refused_call_exits_with_1_and_says_why() {
+fn example_exits_with_1_and_reason_when_refused() {
     let fake = fake();
     let output = example(&["+14155552672", "friendlyName=a"], &variables(&fake));
     assert_eq!(output.status.code(), Some(1));
@@ -127,7 +127,7 @@ fn a_refused_call_exits_with_1_and_says_why() {
 }
 
 #[test]
-fn wrong_arguments_exit_with_2_and_say_why() {
+fn example_exits_with_2_and_reason_on_wrong_arguments() {
     let fake = fake();
     for (arguments, reason) in [
         (&[][..], "the number is missing"),
@@ -159,7 +159,7 @@ fn wrong_arguments_exit_with_2_and_say_why() {
 }
 
 #[test]
-fn a_number_without_a_key_is_not_sent_to_the_embedded_server() {
+fn example_with_number_but_no_key_sends_nothing() {
     let output = example(&["+14155552671", "friendlyName=a"], &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("SIGMAMIND_API_KEY is not set"));
