@@ -108,11 +108,12 @@ impl ClientBuilder {
     /// A file that has the key, instead of [`api_key`](Self::api_key). A line break at its end does
     /// not count.
     ///
-    /// It is read by [`build`](Self::build), and again when it changes: looked at once a second at
-    /// the most, whether it was written or replaced. When the server answers 401 it is read at
-    /// once, and the call is tried once more if the key is another; [`max_retries`](Self::max_retries)
-    /// does not count that. A file that is missing, empty, or has half of a key in it leaves the
-    /// last good key in use.
+    /// It is read by [`build`](Self::build) and before each attempt, so that a file that was written
+    /// or replaced is noticed. When the server answers 401 it is read once more, and the call is
+    /// repeated if the key is another; [`max_retries`](Self::max_retries) does not count that. A
+    /// file that is missing, empty, or has half of a key in it leaves the last good key in use.
+    ///
+    /// It must be a regular file of at most 16 KiB. A FIFO or a device is refused.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), sigmamind::Error> {
@@ -157,10 +158,8 @@ impl ClientBuilder {
         mut self,
         ask: impl Fn() -> Result<Secret, E> + Send + Sync + 'static,
     ) -> Self {
-        self.api_key = KeySource::Provider(Arc::new(move || {
-            let failed = |error| format!("the API key cannot be had: {error}");
-            ask().map_err(failed)
-        }));
+        self.api_key =
+            KeySource::Callback(Arc::new(move || ask().map_err(|error| error.to_string())));
         self
     }
 

@@ -1,37 +1,35 @@
-//! The API key of the moment: fixed, in a file that may be replaced, or asked for.
+//! Provides the API key of each attempt: a fixed one, or one that a file or a callback returns.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
 };
 
 use reqwest::header::HeaderValue;
 
 use crate::types::Secret;
 
-/// How long a file is taken to be what it was.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
-/// No key is longer, in bytes; a file that is has something else in it.
-const MAX_LENGTH: u64 = 16 << 10;
+/// Longest file that is read, in bytes; a longer one does not have a key in it.
+const MAX_FILE_LENGTH: u64 = 16 << 10;
 
-/// Gives the key, or says why it cannot.
-pub(crate) type Provider = Arc<dyn Fn() -> Result<Secret, String> + Send + Sync>;
+/// A callback that returns the key, or why it cannot.
+pub(crate) type Callback = Arc<dyn Fn() -> Result<Secret, String> + Send + Sync>;
 
 /// Where the key comes from, as the builder has it.
 pub(crate) enum KeySource {
     Text(Secret),
     File(PathBuf),
-    Provider(Provider),
+    Callback(Callback),
 }
 
 impl KeySource {
-    /// Whether a text repeats the key.
+    /// Returns whether a text repeats the key.
     pub fn is_in(&self, text: &str) -> bool {
         match self {
             Self::Text(key) => !key.expose().is_empty() && text.contains(key.expose()),
-            Self::File(_) | Self::Provider(_) => false,
+            Self::File(_) | Self::Callback(_) => false,
         }
     }
 }
@@ -39,106 +37,114 @@ impl KeySource {
 /// The key of the calls that share it.
 pub(crate) enum Key {
     Fixed(HeaderValue),
-    Changing(Origin, Mutex<KeyState>),
+    Provided(Provider, Mutex<KeyState>),
 }
 
-/// What a key that changes comes from.
-pub(crate) enum Origin {
-    File(PathBuf),
-    Provider(Provider),
-}
+/// Returns the key of this moment. Called before each attempt, without a lock.
+type Provider = Box<dyn Fn() -> Result<HeaderValue, String> + Send + Sync>;
 
-/// What is known of a key that changes.
+/// Keys that a provider has returned so far.
+#[derive(Default)]
 pub(crate) struct KeyState {
-    now: HeaderValue,
-    /// The one before it, which an answer may still repeat.
-    before: Option<HeaderValue>,
-    /// The last that the server has not refused.
-    good: HeaderValue,
-    /// What the server has refused of the file, which is not taken up again by itself.
+    current: Option<HeaderValue>,
+    /// The key before it, which a response may still repeat.
+    previous: Option<HeaderValue>,
+    /// The last key that the server accepted, for use while the file has no other. `None` if the
+    /// provider alone decides.
+    fallback: Option<HeaderValue>,
+    /// The key of the file that the server has refused: half of a key that is still being written
+    /// looks like one.
     refused: Option<HeaderValue>,
-    read_at: Instant,
 }
 
 impl Key {
     pub fn new(source: KeySource) -> Result<Self, String> {
-        let (origin, now) = match source {
-            KeySource::Text(text) => return value(text.expose()).map(Self::Fixed),
+        match source {
+            KeySource::Text(text) => header_value(&text).map(Self::Fixed),
             KeySource::File(path) => {
-                let now = read(&path)?;
-                (Origin::File(path), now)
+                let provider = move || {
+                    let unusable =
+                        |reason| format!("cannot use the API key file {path:?}: {reason}");
+                    let key = read_file(&path).and_then(|key| header_value(&key));
+                    key.map_err(unusable)
+                };
+                let first = provider()?;
+                let state = KeyState {
+                    current: Some(first.clone()),
+                    fallback: Some(first),
+                    ..KeyState::default()
+                };
+                Ok(Self::Provided(Box::new(provider), Mutex::new(state)))
             }
-            // Asked for by the first call: what gives it may not be ready yet.
-            KeySource::Provider(provider) => {
-                (Origin::Provider(provider), HeaderValue::from_static(""))
+            // First called by the first call, since what it reads may not be ready yet.
+            KeySource::Callback(callback) => {
+                let provider = move || {
+                    let failed = |reason| format!("API key provider failed: {reason}");
+                    let key = callback().and_then(|key| header_value(&key));
+                    key.map_err(failed)
+                };
+                Ok(Self::Provided(Box::new(provider), Mutex::default()))
             }
-        };
-        let state = KeyState {
-            good: now.clone(),
-            now,
-            before: None,
-            refused: None,
-            read_at: Instant::now(),
-        };
-        Ok(Self::Changing(origin, Mutex::new(state)))
+        }
     }
 
-    /// The key for the next attempt.
+    /// Returns the key of this moment, for the next attempt.
     pub fn now(&self) -> Result<HeaderValue, String> {
-        let (origin, state) = match self {
+        let (provider, state) = match self {
             Self::Fixed(key) => return Ok(key.clone()),
-            Self::Changing(origin, state) => (origin, state),
+            Self::Provided(provider, state) => (provider, state),
         };
-        match origin {
-            Origin::Provider(provider) => {
-                let key = value(provider()?.expose())?;
-                lock(state).replace(key.clone());
+        let provided = provider();
+        let mut state = lock(state);
+        match (provided, &state.fallback) {
+            (Ok(key), _) if state.refused.as_ref() != Some(&key) => {
+                state.replace(key.clone());
                 Ok(key)
             }
-            Origin::File(path) => {
-                let mut state = lock(state);
-                if state.read_at.elapsed() >= RELOAD_INTERVAL {
-                    state.read_at = Instant::now();
-                    state.reload(path);
-                }
-                Ok(state.now.clone())
-            }
+            (_, Some(fallback)) => Ok(fallback.clone()),
+            (provided, None) => provided,
         }
     }
 
-    /// Whether there is another key to try, now that the server has refused this one.
+    /// Returns whether there is another key to try after the server has refused this one.
     pub fn refused(&self, key: &HeaderValue) -> bool {
-        match self {
-            Self::Fixed(_) => false,
-            Self::Changing(Origin::Provider(_), _) => self.now().is_ok_and(|now| now != key),
-            Self::Changing(Origin::File(path), state) => {
-                let read = read(path).ok().filter(|read| read != key);
-                let mut state = lock(state);
-                // Half of a key that is still being written looks like one.
-                state.refused = read.is_none().then(|| key.clone());
-                let other = read.unwrap_or_else(|| state.good.clone());
-                state.replace(other);
-                state.now != key
+        let Self::Provided(provider, state) = self else {
+            return false;
+        };
+        let is_replaced = provider().is_ok_and(|provided| provided != key);
+        let mut state = lock(state);
+        let can_fall_back = state.fallback.as_ref().is_some_and(|good| good != key);
+        state.refused = (!is_replaced && state.fallback.is_some()).then(|| key.clone());
+        is_replaced || can_fall_back
+    }
+
+    /// Takes note that the server has accepted this key.
+    pub fn accepted(&self, key: &HeaderValue) {
+        if let Self::Provided(_, state) = self {
+            let mut state = lock(state);
+            if state.fallback.is_some() && state.current.as_ref() == Some(key) {
+                state.fallback = Some(key.clone());
             }
         }
     }
 
-    /// The server has taken this key.
-    pub fn accepted(&self, key: &HeaderValue) {
-        if let Self::Changing(_, state) = self {
-            lock(state).good = key.clone();
-        }
-    }
-
-    /// The keys that no text may show, beside the one that was sent.
+    /// Returns the keys that a response may repeat.
     pub fn recent(&self) -> Vec<HeaderValue> {
         match self {
-            Self::Fixed(_) => Vec::new(),
-            Self::Changing(_, state) => {
+            Self::Fixed(key) => vec![key.clone()],
+            Self::Provided(_, state) => {
                 let state = lock(state);
-                let keys = [Some(&state.now), state.before.as_ref()];
+                let keys = [&state.current, &state.previous, &state.fallback];
                 keys.into_iter().flatten().cloned().collect()
             }
+        }
+    }
+}
+
+impl KeyState {
+    fn replace(&mut self, key: HeaderValue) {
+        if self.current.as_ref() != Some(&key) {
+            self.previous = self.current.replace(key);
         }
     }
 }
@@ -147,38 +153,28 @@ fn lock(state: &Mutex<KeyState>) -> MutexGuard<'_, KeyState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl KeyState {
-    /// Takes up what the file has, if that is a key; whatever it is else, the key stays.
-    fn reload(&mut self, path: &Path) {
-        if let Ok(key) = read(path)
-            && self.refused.as_ref() != Some(&key)
-        {
-            self.replace(key);
-        }
+/// Reads the only line of a regular file.
+fn read_file(path: &Path) -> Result<Secret, String> {
+    let io_error = |error: std::io::Error| error.to_string();
+    // Before it is opened: opening a FIFO waits for somebody who writes to it.
+    if !fs::metadata(path).map_err(io_error)?.is_file() {
+        return Err("it is not a regular file".into());
     }
-
-    fn replace(&mut self, key: HeaderValue) {
-        if self.now != key {
-            self.before = Some(std::mem::replace(&mut self.now, key));
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<HeaderValue, String> {
-    let failed = |reason: String| format!("the file of the API key cannot be used: {reason}");
-    let length = fs::metadata(path).map_err(|e| failed(e.to_string()))?.len();
-    if length > MAX_LENGTH {
-        return Err(failed("it is too long for a key".into()));
-    }
-    let text = fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
+    let mut text = String::new();
+    let file = File::open(path).map_err(io_error)?;
+    let read = file.take(MAX_FILE_LENGTH + 1).read_to_string(&mut text);
     let text = Secret::from(text);
+    if read.map_err(io_error)? as u64 > MAX_FILE_LENGTH {
+        return Err("it is too long for a key: more than 16 KiB".into());
+    }
     let line = text.expose();
     let line = line.strip_suffix('\n').unwrap_or(line);
-    value(line.strip_suffix('\r').unwrap_or(line)).map_err(failed)
+    Ok(line.strip_suffix('\r').unwrap_or(line).into())
 }
 
-/// The header value of a key, the text of which is not repeated if it is refused.
-fn value(key: &str) -> Result<HeaderValue, String> {
+/// Makes the header value of a key, which is not repeated if it is refused.
+fn header_value(key: &Secret) -> Result<HeaderValue, String> {
+    let key = key.expose();
     if key.is_empty() {
         return Err("the API key is empty; give the key from SigmaMind's settings".into());
     }

@@ -7,8 +7,9 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
+#[cfg(unix)]
+use std::{path::Path, process::Command};
 
 use sigmamind::{Client, ClientBuilder, Secret};
 use tokio::sync::watch;
@@ -135,7 +136,6 @@ fn api_key_file_is_reread_before_key_is_refused() {
         let client = server.client_with(|builder| builder.api_key_file(&*path));
         call(&client).await.unwrap();
         replace(&path, "k-2\n");
-        std::thread::sleep(Duration::from_millis(1_050)); // the file is looked at again
         call(&client).await.unwrap();
         let log = server.log();
         let keys: Vec<_> = log.requests.iter().map(|r| r.header("x-api-key")).collect();
@@ -156,7 +156,7 @@ fn api_key_file_without_key_fails_build() {
             "the API key has a space, a line break or another character that is not visible \
              ASCII; copy it again without that",
         ),
-        (Some(&long), "it is too long for a key"),
+        (Some(&long), "it is too long for a key: more than 16 KiB"),
         (None, "No such file or directory (os error 2)"),
     ];
     for (text, reason) in cases {
@@ -164,12 +164,53 @@ fn api_key_file_without_key_fails_build() {
         if text.is_none() {
             fs::remove_file(&path).unwrap();
         }
-        let error = Client::builder().api_key_file(&*path).build().unwrap_err();
+        let path = path.to_path_buf();
+        let error = Client::builder().api_key_file(&path).build().unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("invalid configuration: the file of the API key cannot be used: {reason}")
+            format!("invalid configuration: cannot use the API key file {path:?}: {reason}")
         );
     }
+}
+
+/// A FIFO without a writer, which whoever opens it waits for.
+#[cfg(unix)]
+fn fifo(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success(), "mkfifo failed");
+}
+
+#[cfg(unix)]
+#[test]
+fn irregular_api_key_file_fails_build() {
+    let path = file("");
+    fs::remove_file(&path).unwrap();
+    fifo(&path);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for path in [&*path, Path::new("/dev/zero"), folder] {
+        let error = Client::builder().api_key_file(path).build().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "invalid configuration: cannot use the API key file {path:?}: it is not a regular file"
+            )
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn api_key_file_that_becomes_fifo_keeps_last_valid_key() {
+    quick(async {
+        let keyed = Keyed::start("k-1").await;
+        let path = file("k-1\n");
+        let client = keyed.builder().api_key_file(&*path).build().unwrap();
+        call(&client).await.unwrap();
+        fs::remove_file(&path).unwrap();
+        fifo(&path);
+        call(&client).await.unwrap();
+        assert_eq!(keyed.sent(), ["k-1", "k-1"]);
+    });
 }
 
 #[test]
@@ -247,7 +288,6 @@ fn invalid_api_key_file_keeps_last_valid_key() {
                 Some(text) => fs::write(&path, text).unwrap(),
                 None => fs::remove_file(&path).unwrap(),
             }
-            std::thread::sleep(Duration::from_millis(1_050)); // the file is looked at again
             call(&client)
                 .await
                 .unwrap_or_else(|e| panic!("{broken:?}: {e}"));
@@ -283,8 +323,8 @@ async fn calls_succeed_while_api_key_rotates() {
     }
     for number in 1..=10 {
         // No call sees two rotations: whatever was sent with an older key has ended.
-        for calls in &mut counts {
-            let before = *calls.borrow();
+        let befores: Vec<_> = counts.iter().map(|calls| *calls.borrow()).collect();
+        for (calls, before) in counts.iter_mut().zip(befores) {
             let more = calls.wait_for(|now| *now > before + 1).await;
             if more.is_err() {
                 break; // the call has failed, which is told below
@@ -323,7 +363,7 @@ fn api_key_provider_is_called_before_each_attempt() {
         let error = call(&client).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "invalid configuration: the API key cannot be had: the vault is sealed"
+            "invalid configuration: API key provider failed: the vault is sealed"
         );
         assert!(error.is_configuration() && error.attempts() == 0);
         assert_eq!(server.requests(), 3);
