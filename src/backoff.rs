@@ -6,6 +6,7 @@ use std::{
 };
 
 use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use tokio::time::Instant;
 use tower::util::rng::{HasherRng, Rng};
 
 /// No wait is longer: what is beyond it could not be added to a clock everywhere.
@@ -25,6 +26,11 @@ impl Backoff {
         let random = HasherRng::<RandomState>::default().next_f64();
         bound.min(self.longest).mul_f64(random)
     }
+}
+
+/// Returns the time at which a duration that begins now ends.
+pub(crate) fn deadline_after(duration: Duration) -> Instant {
+    Instant::now() + within_a_year(duration)
 }
 
 /// A duration that can be added to a clock.

@@ -7,17 +7,13 @@ use std::{
     iter::{Enumerate, Fuse},
     panic,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::Poll,
 };
 
 use serde::de::DeserializeOwned;
 use tokio::{
     runtime::Handle,
-    sync::Notify,
     task::{Id, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
@@ -25,7 +21,8 @@ use tracing::Instrument;
 
 use crate::{
     call::Call,
-    error::{Error, Kind},
+    error::{AttemptHistory, Cause, Error},
+    places::BatchPlaces,
     response::Response,
 };
 
@@ -150,7 +147,7 @@ where
             if Handle::try_current().is_err()
                 && let Some((index, call)) = self.upcoming.take()
             {
-                return Some((index, call.run(None).await)); // says so
+                return Some((index, call.send_with(None).await)); // says so
             }
             if self.tasks.is_empty() && paused_until.is_none() {
                 return None;
@@ -173,7 +170,7 @@ where
             }
             Handle::try_current().ok()?;
             let (index, call) = self.upcoming.take()?;
-            let run = call.run(Some(self.places.clone())).in_current_span();
+            let run = call.send_with(Some(self.places.clone())).in_current_span();
             self.in_flight.insert(self.tasks.spawn(run).id(), index);
         }
         None
@@ -232,9 +229,12 @@ where
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => panic::resume_unwind(panic),
                 // Its runtime was shut down.
-                Err(cancelled) => Err(Error::new(Kind::Transport)
+                Err(cancelled) => Err(Error::new(Cause::ConnectionLost)
                     .with_source(cancelled)
-                    .with_history(1, true)),
+                    .with_history(AttemptHistory {
+                        attempts: 1,
+                        may_have_been_applied: true,
+                    })),
             },
         };
         let (attempts, refused) = match &outcome {
@@ -255,35 +255,6 @@ where
 }
 
 type Ended<T> = Result<(Id, Result<Response<T>, Error>), JoinError>;
-
-/// Tells a batch which of its calls were refused and hold no place any more.
-#[derive(Default)]
-pub(crate) struct BatchPlaces {
-    given_back: AtomicUsize,
-    changed: Notify,
-}
-
-impl BatchPlaces {
-    fn given_back(&self) -> usize {
-        self.given_back.load(Relaxed)
-    }
-
-    /// Gives the place of one call back, until the call ends.
-    pub(crate) fn give_back(self: &Arc<Self>) -> GivenBack {
-        self.given_back.fetch_add(1, Relaxed);
-        self.changed.notify_one();
-        GivenBack(self.clone())
-    }
-}
-
-/// The place that a call in flight has given back.
-pub(crate) struct GivenBack(Arc<BatchPlaces>);
-
-impl Drop for GivenBack {
-    fn drop(&mut self) {
-        self.0.given_back.fetch_sub(1, Relaxed);
-    }
-}
 
 impl<I, T> fmt::Debug for Batch<I, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,10 +13,9 @@ use crate::{
     error::Error,
     generated::BASE_URL,
     headers::header,
-    hooks::{Attempt, Hook},
+    hooks::{Attempt, AttemptEnd, EndHook, Hook},
     inner::{ClientInner, Credentials, Options},
     key::KeySource,
-    request::with_room,
     tls,
     types::Secret,
 };
@@ -45,6 +44,7 @@ pub struct ClientBuilder {
     user_agent: String,
     headers: Vec<(String, String)>,
     on_attempt: Option<Hook>,
+    on_attempt_end: Option<EndHook>,
     http: Option<reqwest::Client>,
 }
 
@@ -69,6 +69,7 @@ impl Default for ClientBuilder {
             user_agent: concat!("sigmamind-rust/", env!("CARGO_PKG_VERSION")).into(),
             headers: Vec::new(),
             on_attempt: None,
+            on_attempt_end: None,
             http: None,
         }
     }
@@ -190,6 +191,31 @@ impl ClientBuilder {
         hook: impl Fn(&mut HeaderMap, &Attempt) + Send + Sync + 'static,
     ) -> Self {
         self.on_attempt = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets a hook that runs after each attempt, for metrics. Default: none.
+    ///
+    /// It runs inside the span of the call, and must not block. An attempt that could not be sent
+    /// because of the configuration is none.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// static RETRIES: AtomicU32 = AtomicU32::new(0);
+    ///
+    /// let client = sigmamind::Client::builder()
+    ///     .api_key("key")
+    ///     .on_attempt_end(|attempt| {
+    ///         if attempt.will_retry() {
+    ///             RETRIES.fetch_add(1, Ordering::Relaxed);
+    ///         }
+    ///     })
+    ///     .build();
+    /// assert!(client.is_ok());
+    /// ```
+    pub fn on_attempt_end(mut self, hook: impl Fn(&AttemptEnd) + Send + Sync + 'static) -> Self {
+        self.on_attempt_end = Some(Arc::new(hook));
         self
     }
 
@@ -354,7 +380,7 @@ impl ClientBuilder {
 
     /// Checks the settings.
     pub(crate) fn check(self) -> Result<(ClientInner, Credentials), Error> {
-        let base_url = with_room(self.url()?);
+        let base_url = self.url()?;
         let headers = self.headers()?;
         let Options {
             attempt_timeout,
@@ -381,6 +407,7 @@ impl ClientBuilder {
             base_url,
             headers,
             on_attempt: self.on_attempt,
+            on_attempt_end: self.on_attempt_end,
             options: self.options,
             backoff: self.backoff,
             max_retry_after: self.max_retry_after,

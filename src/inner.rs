@@ -7,7 +7,7 @@ use tower::retry::budget::TpsBudget;
 
 use crate::{
     backoff::Backoff,
-    hooks::Hook,
+    hooks::{EndHook, Hook},
     key::{Key, KeySource},
     limiter::RateLimiter,
 };
@@ -19,6 +19,7 @@ pub(crate) struct ClientInner {
     /// Headers of every request, beside those that the operation needs.
     pub headers: HeaderMap,
     pub on_attempt: Option<Hook>,
+    pub on_attempt_end: Option<EndHook>,
     pub options: Options,
     pub backoff: Backoff,
     pub max_retry_after: Duration,

@@ -4,6 +4,7 @@
 // The generated code names this crate's types by their full path.
 extern crate self as sigmamind;
 
+mod attempt;
 mod backoff;
 mod batch;
 #[cfg(feature = "blocking")]
@@ -23,9 +24,11 @@ mod limiter;
 #[cfg_attr(docsrs, doc(cfg(feature = "mock")))]
 pub mod mock;
 mod operation;
+mod places;
 mod redact;
 mod request;
 mod response;
+mod send;
 mod tls;
 mod types;
 mod validation;
@@ -34,13 +37,13 @@ pub use batch::Batch;
 pub use builder::ClientBuilder;
 pub use call::Call;
 pub use client::Client;
-pub use error::Error;
+pub use error::{Error, ErrorKind};
 pub use generated::{
     DOCUMENT,
     models::{self, PhoneNumber, PhoneNumberUpdate, Provider},
     operations,
 };
-pub use hooks::Attempt;
+pub use hooks::{Attempt, AttemptEnd};
 pub use http;
 pub use limiter::RateLimiterStatus;
 pub use operation::{Document, Operation};

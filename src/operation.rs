@@ -58,6 +58,7 @@ pub(crate) struct Answer {
     pub properties: &'static [&'static str],
     /// Says that none of them is there. None if one must be, or anything may be in it.
     pub is_blank: Option<fn(&dyn Any) -> bool>,
+    #[allow(dead_code, reason = "the property is not compared any more")]
     pub repeats: &'static [Repeat],
 }
 
@@ -184,6 +185,11 @@ impl Operation {
     #[must_use]
     pub fn path(&self) -> &'static str {
         self.path
+    }
+
+    /// Returns whether the document has it; [`Client::request`](crate::Client::request) calls others.
+    pub(crate) fn is_documented(&self) -> bool {
+        !self.path.is_empty()
     }
 
     /// The names of the path's parameters, in their order.

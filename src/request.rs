@@ -1,4 +1,4 @@
-//! The described request, and how it is taken from the generated operation.
+//! The described request, and how it is captured from the generated operation.
 
 use std::{
     cell::RefCell,
@@ -17,10 +17,10 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use crate::generated;
+use crate::{error::Violation, generated, operation::Operation};
 
-/// What a path that is written by hand may have, and a URL may not.
-const PATH_AND_QUERY: &AsciiSet = &CONTROLS
+/// Characters that a path may be written with, and a URL may not have.
+const PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
     .add(b'<')
@@ -30,71 +30,83 @@ const PATH_AND_QUERY: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'}');
 
+/// The same for a query, where a URL has no apostrophe either.
+const QUERY: &AsciiSet = &PATH.add(b'\'');
+
+/// The longest URL that reqwest sends, in bytes: what fits into the `http` crate's `Uri`.
+const MAX_URL: usize = u16::MAX as usize - 1;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The generator's own header, which the API does not document.
+/// A header of progenitor's, which the API does not document.
 const API_VERSION: HeaderName = HeaderName::from_static("api-version");
 
-/// What an operation is to send; the key is not in it.
+/// The request of an operation, without the key.
 pub(crate) struct Request {
     pub method: Method,
-    /// What comes after the base URL, query included.
+    /// The path and the query, after the base URL.
     pub path: String,
-    /// All of the URL, for the first attempt.
-    url: Option<Url>,
+    pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<Bytes>,
     /// Whether it may be sent again when the server may have seen it.
-    pub repeatable: bool,
+    pub idempotent: bool,
 }
 
 impl Request {
-    /// Runs a generated operation as far as its request, for a client with this base URL.
+    /// Describes the request of a generated operation, and checks it against the document.
     ///
-    /// The generator has no "build only". So its `pre` hook takes the request out and ends the
+    /// progenitor has no "build only". So its `pre` hook takes the request out and ends the
     /// operation with an error, before anything in it could wait.
     pub fn describe<T>(
         base_url: &Url,
         http: &reqwest::Client,
-        operation: impl AsyncFnOnce(
-            &generated::Client,
-        ) -> Result<ResponseValue<T>, progenitor_client::Error>,
-    ) -> Result<Self, String> {
-        let describe = RequestCapture {
+        operation: &'static Operation,
+        run: impl AsyncFnOnce(&generated::Client) -> Result<ResponseValue<T>, progenitor_client::Error>,
+    ) -> Result<Self, Violation> {
+        let capture = RequestCapture {
             url: RefCell::new(base_url.clone()),
             path: RefCell::default(),
             rest: RefCell::default(),
         };
-        let api = generated::Client::new_with_client("", http.clone(), describe);
+        let api = generated::Client::new_with_client("", http.clone(), capture);
         let polled = {
-            let operation = pin!(operation(&api));
-            operation.poll(&mut Context::from_waker(Waker::noop()))
+            let running = pin!(run(&api));
+            running.poll(&mut Context::from_waker(Waker::noop()))
         };
         let RequestCapture { url, path, rest } = api.inner;
-        let this = match (rest.into_inner(), polled) {
-            (Some((method, headers, body)), _) => Self {
-                repeatable: method != Method::POST,
-                method,
-                path: path.into_inner(),
-                url: Some(url.into_inner()),
-                headers,
-                body: body.and_then(into_bytes),
-            },
-            (None, Poll::Ready(Err(error))) => return Err(reason(&error)),
+        let (method, mut headers, body) = match (rest.into_inner(), polled) {
+            (Some(captured), _) => captured,
+            (None, Poll::Ready(Err(error))) => return Err(reason(&error).into()),
             (None, _) => return Err("the generated operation does not describe its request".into()),
         };
-        this.check(base_url).map(|()| this)
+        let body = body.and_then(into_bytes);
+        if body.is_some() && operation.content_type != "application/json" {
+            let declared = HeaderValue::from_static(operation.content_type);
+            headers.insert(CONTENT_TYPE, declared);
+        }
+        let request = Self {
+            idempotent: method != Method::POST,
+            method,
+            path: path.into_inner(),
+            url: url.into_inner(),
+            headers,
+            body,
+        };
+        request.check_url(base_url)?;
+        operation.check(&request.path, request.body.as_deref())?;
+        Ok(request)
     }
 
-    /// A request to a path under the base URL, which the document does not have.
+    /// Makes a request that the document lacks, to a path under the base URL.
     pub fn undocumented(
         base_url: &Url,
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Violation> {
         if matches!(method, Method::CONNECT | Method::TRACE) {
-            return Err(format!("{method} is not a method of an API"));
+            return Err(format!("{method} is not a method of an API").into());
         }
         let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
         let escaped = path.to_ascii_lowercase();
@@ -116,57 +128,43 @@ impl Request {
         if body.is_some() {
             headers.insert(CONTENT_TYPE, JSON);
         }
-        let path = utf8_percent_encode(path, PATH_AND_QUERY);
-        let path = format!("{path}{}", utf8_percent_encode(query, PATH_AND_QUERY));
-        let this = Self {
-            url: Some(join(base_url, &path)),
-            repeatable: method.is_idempotent(),
+        let path = utf8_percent_encode(path, PATH);
+        let path = format!("{path}{}", utf8_percent_encode(query, QUERY));
+        let request = Self {
+            url: join(base_url, &path),
+            idempotent: method.is_idempotent(),
             method,
             path,
             headers,
             body: body.map(|body| body.to_string().into()),
         };
-        this.check(base_url).map(|()| this)
+        request.check_url(base_url)?;
+        Ok(request)
     }
 
-    /// Refuses a path in which the URL has taken something for a step.
-    fn check(&self, base_url: &Url) -> Result<(), String> {
-        let url = self.url.as_ref();
-        if url.is_some_and(|url| self.is_at(url, base_url)) {
+    /// Refuses a path that the URL does not have as it is, and one that no server takes.
+    fn check_url(&self, base_url: &Url) -> Result<(), Violation> {
+        let url = self.url.as_str();
+        if url.len() > MAX_URL {
+            return Err(format!("the URL is longer than {MAX_URL} bytes").into());
+        }
+        let base = base_url.as_str();
+        let base = base.strip_suffix('/').unwrap_or(base);
+        if url.strip_prefix(base) == Some(&self.path) {
             return Ok(());
         }
         Err("a part of the path is `.`, `..` or has a `\\`, and would lead elsewhere".into())
     }
-
-    /// The URL of the next attempt.
-    pub fn url(&mut self, base_url: &Url) -> Url {
-        let first = self.url.take();
-        first.unwrap_or_else(|| join(base_url, &self.path))
-    }
-
-    /// Whether this is the request's URL, and not that of a redirect.
-    pub fn is_at(&self, url: &Url, base_url: &Url) -> bool {
-        let room = base_url.fragment().map_or(0, |room| room.len() + 1);
-        let base = base_url.as_str();
-        let base = &base[..base.len() - room];
-        let base = base.strip_suffix('/').unwrap_or(base);
-        url.as_str().strip_prefix(base) == Some(&self.path)
-    }
 }
 
-/// The base URL with a fragment as long as most paths are: room that is copied along with it, so
-/// that the copy does not grow when a path is put in.
-pub(crate) fn with_room(mut base_url: Url) -> Url {
-    base_url.set_fragment(Some(&"_".repeat(64)));
-    base_url
-}
-
-/// The base URL with this path after its own, and with its query.
+/// Returns the base URL with this path and query after its own path.
 fn join(base_url: &Url, path: &str) -> Url {
-    let (path, query) = split(path);
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path, None),
+    };
     let mut url = base_url.clone();
-    url.set_fragment(None);
-    match base_path(base_url) {
+    match base_url.path().trim_end_matches('/') {
         "" => url.set_path(path),
         base => url.set_path(&format!("{base}{path}")),
     }
@@ -176,19 +174,7 @@ fn join(base_url: &Url, path: &str) -> Url {
     url
 }
 
-fn split(path: &str) -> (&str, Option<&str>) {
-    match path.bytes().position(|byte| byte == b'?') {
-        Some(at) => (&path[..at], Some(&path[at + 1..])),
-        None => (path, None),
-    }
-}
-
-fn base_path(base_url: &Url) -> &str {
-    let path = base_url.path();
-    path.strip_suffix('/').unwrap_or(path)
-}
-
-/// The bytes of a body that is in memory, without a copy.
+/// Returns the bytes of a body that is in memory, without a copy.
 fn into_bytes(mut body: Body) -> Option<Bytes> {
     match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
@@ -196,7 +182,7 @@ fn into_bytes(mut body: Body) -> Option<Bytes> {
     }
 }
 
-/// Why there is no request; the URL, which has the path's values in it, is not repeated.
+/// Returns why there is no request, without the URL, which has the path's values.
 fn reason(error: &progenitor_client::Error) -> String {
     match error {
         progenitor_client::Error::CommunicationError(error) => {
@@ -207,7 +193,7 @@ fn reason(error: &progenitor_client::Error) -> String {
     }
 }
 
-/// Stands in the generated client where requests would leave, and keeps what comes of one.
+/// Stands in the generated client where requests would leave, and captures one.
 pub(crate) struct RequestCapture {
     /// The base URL at first, then the request's.
     url: RefCell<Url>,
@@ -216,7 +202,7 @@ pub(crate) struct RequestCapture {
 }
 
 impl RequestCapture {
-    /// The base URL with this path after its own.
+    /// Returns the base URL with this path after its own; generated code calls it.
     pub fn url(&self, path: String) -> Url {
         let url = join(&self.url.borrow(), &path);
         self.path.replace(path);

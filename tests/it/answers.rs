@@ -32,16 +32,8 @@ fn unrelated_2xx_body_is_decode_error() {
             "has none of the documented properties",
         ),
         (
-            json!({ "sipPhoneNumber": "+14155552672" }),
-            "is about another number than was asked for",
-        ),
-        (
-            json!({ "friendlyName": "F", "sipPhoneNumber": 14_155_552_672_u64 }),
-            "is about another number than was asked for",
-        ),
-        (
-            json!({ "sipPhoneNumber": "+1 (415) 555-2672" }),
-            "is about another number than was asked for",
+            json!({ "friendlyName": 7 }),
+            "is not the documented JSON at `friendlyName`",
         ),
     ];
     quick(async {
@@ -50,8 +42,8 @@ fn unrelated_2xx_body_is_decode_error() {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "the request was accepted (200 OK), but the answer {problem}; look up \
-                     elsewhere what holds now"
+                    "the request was accepted (200 OK), but the response {problem}; verify the \
+                     current state"
                 )
             );
             assert!(error.is_decode() && error.may_have_been_applied(), "{body}");

@@ -86,8 +86,8 @@ fn unreadable_2xx_body_may_have_been_applied() {
                 assert!(
                     line.starts_with(&format!("the request was accepted ({status} "))
                         && line.ends_with(
-                            "but the answer is not the documented JSON; \
-                             look up elsewhere what holds now"
+                            "but the response is not the documented JSON; \
+                             verify the current state"
                         ),
                     "{line}"
                 );

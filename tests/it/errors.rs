@@ -141,10 +141,10 @@ fn predicates_follow_status() {
 fn status_error_says_what_to_do() {
     let cases = [
         (401, "401 Unauthorized; check the API key"),
-        (403, "403 Forbidden; check what the API key may do"),
+        (403, "403 Forbidden; check the permissions of the API key"),
         (
             404,
-            "404 Not Found; check that the number belongs to the key's account, and the base URL",
+            "404 Not Found; check the path, the base URL and the key's account",
         ),
         (422, "422 Unprocessable Entity; correct the request"),
         (
@@ -153,7 +153,7 @@ fn status_error_says_what_to_do() {
         ),
         (
             503,
-            "503 Service Unavailable; try again later [the request may have taken effect]",
+            "503 Service Unavailable; retry later [the request may have taken effect]",
         ),
         (
             307,

@@ -129,7 +129,7 @@ fn invalid_http_response_is_not_retried() {
             let error = call(&server.client()).await.expect_err(fault);
             assert_eq!(
                 error.to_string(),
-                "what came is not an HTTP answer; check the base URL, and look up elsewhere what \
+                "what came is not an HTTP answer; check the base URL and verify the \
                  holds now [the request may have taken effect]",
                 "{fault}"
             );
@@ -169,8 +169,8 @@ fn malformed_success_is_not_retried() {
             let error = call(&client).await.expect_err(fault);
             assert_eq!(
                 error.to_string(),
-                "the request was accepted (200 OK), but the answer is garbled; look up elsewhere \
-                 what holds now",
+                "the request was accepted (200 OK), but the response is malformed; verify the \
+                 current state",
                 "{fault}"
             );
             assert!(error.is_decode() && !error.is_retryable(), "{fault}");
@@ -187,7 +187,7 @@ fn truncated_success_body_may_have_been_applied() {
         let error = error_of(broken_off().close()).await;
         assert_eq!(
             error.to_string(),
-            "the request was accepted (200 OK), but the connection broke; try again later \
+            "the request was accepted (200 OK), but the connection was lost; retry later \
              [the request may have taken effect]"
         );
         assert_eq!(error.status().map(|s| s.as_u16()), Some(200));
@@ -200,7 +200,7 @@ fn broken_connection_error_is_one_line() {
         let error = error_of(Step::silent().reset()).await;
         assert_eq!(
             error.to_string(),
-            "the connection broke; try again later [the request may have taken effect]"
+            "connection lost; retry later [the request may have taken effect]"
         );
     });
 }
@@ -215,7 +215,7 @@ fn connect_failure_is_retried_and_not_applied() {
         assert_eq!((error.status(), error.attempts()), (None, 3));
         assert_eq!(
             error.to_string(),
-            "no connection could be made; check the network, the proxy and the base URL \
+            "no connection (connection refused); check the network, the proxy and the base URL \
              [after 3 attempts]"
         );
         let causes = causes(&error);
@@ -428,7 +428,7 @@ fn timeout_of_custom_http_client_is_timeout() {
             );
             let line = error.to_string();
             assert!(
-                line.contains("no complete answer came within the HTTP client's own limit;"),
+                line.contains("no complete response within the HTTP client's own limit;"),
                 "{line}"
             );
         }

@@ -284,7 +284,7 @@ fn unprocessed_request_counts_as_not_sent() {
         let annoyed = error_of(async |mut server, _| server.go_away(0, ENHANCE_YOUR_CALM).await);
         for error in [refused.await, gone.await, annoyed.await] {
             assert!(error.is_retryable(), "{error}");
-            assert_eq!(error.to_string(), "the connection broke; try again later");
+            assert_eq!(error.to_string(), "connection lost; retry later");
             assert!(!error.may_have_been_applied(), "{error}");
         }
 
@@ -303,7 +303,7 @@ fn unprocessed_request_counts_as_not_sent() {
             assert!(error.is_retryable(), "{error}");
             assert_eq!(
                 error.to_string(),
-                "the connection broke; try again later [the request may have taken effect]"
+                "connection lost; retry later [the request may have taken effect]"
             );
         }
     });
@@ -341,7 +341,7 @@ fn invalid_http_response_is_not_retried() {
             let error = call(&client(&url.await)).await.unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "what came is not an HTTP answer; check the base URL, and look up elsewhere what \
+                "what came is not an HTTP answer; check the base URL and verify the \
                  holds now [the request may have taken effect]",
                 "{head:?}"
             );
@@ -366,7 +366,7 @@ fn broken_success_may_have_been_applied() {
         for error in [closed.await, reset.await] {
             assert_eq!(
                 error.to_string(),
-                "the request was accepted (200 OK), but the connection broke; try again later \
+                "the request was accepted (200 OK), but the connection was lost; retry later \
                  [the request may have taken effect]"
             );
         }
@@ -377,8 +377,8 @@ fn broken_success_may_have_been_applied() {
         let error = garbled.await;
         assert_eq!(
             error.to_string(),
-            "the request was accepted (200 OK), but the answer is garbled; look up elsewhere what \
-             holds now"
+            "the request was accepted (200 OK), but the response is malformed; verify the \
+             current state"
         );
         assert!(error.is_decode() && !error.is_retryable(), "{error}");
     });

@@ -407,7 +407,7 @@ fn current_and_previous_api_keys_are_redacted() {
             assert_shows_no_key(&texts);
         });
     });
-    for source in ["hyper_util::client", "sigmamind::call", "attempt failed"] {
+    for source in ["hyper_util::client", "sigmamind::attempt", "attempt failed"] {
         assert!(logged.text.contains(source), "nothing of {source}");
     }
     assert_shows_no_key(&logged.text);

@@ -31,4 +31,5 @@ mod traces;
 mod types;
 mod undocumented;
 mod update_example;
+mod whole_call;
 mod wire;

@@ -236,7 +236,7 @@ fn attempt_is_clamped_to_remaining_timeout() {
         assert_eq!(error.attempts(), 1, "{error}");
         assert_eq!(
             error.to_string(),
-            "no complete answer came within 3s; try again later or allow more time \
+            "no complete response within 3 s; retry later or allow more time \
              [the request may have taken effect]"
         );
     });
@@ -307,9 +307,9 @@ fn call_options_do_not_affect_other_calls() {
         for (call, limit) in [
             (
                 call(&client).attempt_timeout(Duration::from_secs(1)),
-                "within 1s;",
+                "within 1 s;",
             ),
-            (call(&client).timeout(Duration::from_secs(2)), "within 2s;"),
+            (call(&client).timeout(Duration::from_secs(2)), "within 2 s;"),
         ] {
             let error = call.await.unwrap_err().to_string();
             assert!(error.contains(limit), "{error}");

@@ -322,7 +322,7 @@ fn trace_log_shows_no_secret() {
         "h2::codec",
         "reqwest::connect",
         "hyper_util::client",
-        "sigmamind::call",
+        "sigmamind::attempt",
         "attempt failed",
         "intercepts",
     ] {

@@ -86,7 +86,7 @@ fn child_calls_over_silent_connections() {
         let error = call(&client).max_retries(0).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the connection broke; try again later [the request may have taken effect]"
+            "connection lost; retry later [the request may have taken effect]"
         );
         assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
     });

@@ -89,7 +89,7 @@ fn call_is_span_and_attempt_is_event() {
         recorded.events,
         [
             failed("0", "503", Some("503")),
-            failed("1", "transport", None),
+            failed("1", "connection_lost", None),
             (succeeded, 1)
         ]
     );
@@ -118,7 +118,7 @@ fn failed_call_span_records_last_error() {
                 Step::silent().close(),
             ],
             "2",
-            "transport",
+            "connection_lost",
             None,
         ),
         (

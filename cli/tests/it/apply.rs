@@ -62,7 +62,7 @@ fn failures_are_counted_by_kind_and_can_be_applied_again() {
     assert_eq!(
         lines[5],
         "2        +14155000002  SigmaMind answered 404 Not Found (there is no such number in this \
-         account); check that the number belongs to the key's account, and the base URL"
+         account); check the path, the base URL and the key's account"
     );
     assert!(failed.err.ends_with(
         "Every number is in numbers.csv.results.csv, and 2 rows to `apply` again in \
