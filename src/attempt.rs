@@ -67,7 +67,20 @@ impl AttemptRequest<'_> {
         let request = self
             .prepare(history.attempts + 1)
             .map_err(|reason| Error::configuration(reason).with_history(*history))?;
-        let ended = self.exchange(request, &mut exchange).await;
+        let TimeLimits {
+            attempt_timeout,
+            timeout,
+            deadline,
+        } = self.limits;
+        let attempt_deadline = deadline_after(attempt_timeout);
+        let is_requested = |url: &Url| *url == self.request.url;
+        let response = exchange.execute(&self.inner.http, request, self.request.body.clone());
+        let read = exchange.read(response, is_requested);
+        let ended = match timeout_at(attempt_deadline.min(deadline), read).await {
+            Ok(read) => read.map_err(ReadFailure::Read),
+            Err(_) if attempt_deadline < deadline => Err(ReadFailure::TimedOut(attempt_timeout)),
+            Err(_) => Err(ReadFailure::TimedOut(timeout)),
+        };
         let may_have_arrived = exchange.end();
         let complete = ended.is_ok();
         let result = self.classify(ended, &exchange);
@@ -114,23 +127,6 @@ impl AttemptRequest<'_> {
         let mut request = reqwest::Request::new(method.clone(), url.clone());
         *request.headers_mut() = headers;
         Ok(request)
-    }
-
-    async fn exchange(&self, request: reqwest::Request, exchange: &mut Exchange) -> Ended {
-        let TimeLimits {
-            attempt_timeout,
-            timeout,
-            deadline,
-        } = self.limits;
-        let attempt_deadline = deadline_after(attempt_timeout);
-        let is_requested = |url: &Url| *url == self.request.url;
-        let response = exchange.execute(&self.inner.http, request, self.request.body.clone());
-        let read = exchange.read(response, is_requested);
-        match timeout_at(attempt_deadline.min(deadline), read).await {
-            Ok(read) => read.map_err(ReadFailure::Read),
-            Err(_) if attempt_deadline < deadline => Err(ReadFailure::TimedOut(attempt_timeout)),
-            Err(_) => Err(ReadFailure::TimedOut(timeout)),
-        }
     }
 
     /// Tells the value of the response, or why there is none.

@@ -253,13 +253,24 @@ impl<T: DeserializeOwned + 'static> Call<T> {
         self,
         batch: Option<Arc<BatchPlaces>>,
     ) -> impl Future<Output = Result<Response<T>, Error>> + Send + 'static {
+        let Self {
+            inner,
+            credentials,
+            operation,
+            options,
+            ..
+        } = self;
+        let sender = self.request.map(|request| Sender {
+            inner,
+            credentials,
+            operation,
+            request,
+            options,
+        });
         async move {
-            let sender = Sender {
-                inner: self.inner,
-                credentials: self.credentials,
-                operation: self.operation,
-                request: self.request.map_err(Error::invalid_request)?,
-                options: self.options,
+            let sender = match &sender {
+                Ok(sender) => sender,
+                Err(violation) => return Err(Error::invalid_request(violation.clone())),
             };
             let span = sender.span();
             // Pinned where it is, a future this large is not moved.

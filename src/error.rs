@@ -514,7 +514,8 @@ impl Error {
             Cause::ConnectionLost => f.write_str("connection lost; retry later"),
             Cause::InvalidHttp if self.is_head_too_large() => f.write_str(
                 "the head of the server's response is too large: more than 100 header lines, or \
-                 too many bytes; check the base URL, or raise the limits with an `http_client`",
+                 too many bytes; check the base URL or raise the limits with an `http_client`, \
+                 and verify the current state",
             ),
             Cause::InvalidHttp => f.write_str(
                 "the server's response is not valid HTTP; check the base URL and verify the \

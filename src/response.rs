@@ -129,10 +129,11 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(
         names(body).map_err(not_documented)?;
     }
     let value: T = serde_json::from_slice(body).map_err(|error| {
-        (
-            Undecodable::NotDocumented(property::<T>(answer, body)),
-            Some(error),
-        )
+        let property = error
+            .is_data()
+            .then(|| property::<T>(answer, body))
+            .flatten();
+        (Undecodable::NotDocumented(property), Some(error))
     })?;
     if answer.is_blank.is_some_and(|is_blank| is_blank(&value)) {
         let names = names(body).map_err(not_documented)?;

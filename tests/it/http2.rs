@@ -341,8 +341,8 @@ fn invalid_http_response_is_not_retried() {
             let error = call(&client(&url.await)).await.unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "what came is not an HTTP answer; check the base URL and verify the \
-                 holds now [the request may have taken effect]",
+                "the server's response is not valid HTTP; check the base URL and verify the \
+ current state [the request may have taken effect]",
                 "{head:?}"
             );
             assert_eq!(error.attempts(), 1, "{head:?}");
