@@ -1,11 +1,12 @@
-//! Calls without async: one thread of the process drives them all.
+//! Sends calls without async: one thread of the process drives them all.
 
 use std::{
     future::pending,
     pin::pin,
+    process,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Wake},
-    thread::{self, Thread},
+    thread::{self, Thread, ThreadId},
 };
 
 use serde::de::DeserializeOwned;
@@ -14,7 +15,7 @@ use tokio::runtime::{Builder, Handle};
 use crate::{batch::Batch, call::Call, error::Error, response::Response};
 
 impl<T: DeserializeOwned + Send + 'static> Call<T> {
-    /// Sends it and waits for the outcome, without async.
+    /// Sends the call and waits for the outcome, without async.
     ///
     /// One thread, started for the first such call of the process, drives them all, and the
     /// connections between them. Any number of threads may wait at the same time, also those of
@@ -22,6 +23,10 @@ impl<T: DeserializeOwned + Send + 'static> Call<T> {
     ///
     /// A task of an async runtime should await the call instead. If it waits, the call still ends,
     /// but until then nothing else runs on the worker that it blocks.
+    ///
+    /// In the child of a fork, a thread is started again. Make a new client there: connections that
+    /// the parent has opened do not answer in the child, so that a call which gets one of them waits
+    /// for its [attempt timeout](crate::ClientBuilder::attempt_timeout) first.
     ///
     /// ```no_run
     /// # fn run(client: sigmamind::Client, number: sigmamind::E164, update: sigmamind::PhoneNumberUpdate) -> Result<(), sigmamind::Error> {
@@ -33,7 +38,8 @@ impl<T: DeserializeOwned + Send + 'static> Call<T> {
     ///
     /// # Errors
     ///
-    /// See [`Error`]. If the thread cannot be started, [`Error::is_configuration`].
+    /// See [`Error`]. [`Error::is_configuration`] if the thread cannot be started, or if this is
+    /// called on that thread: inside a key provider or a hook of a call that waits itself.
     ///
     /// # Panics
     ///
@@ -55,9 +61,9 @@ where
     I: Iterator<Item = Call<T>>,
     T: DeserializeOwned + Send + 'static,
 {
-    /// The next outcome, as [`next`](Self::next) has it, without async.
+    /// Returns the next outcome, as [`next`](Self::next) does, without async.
     ///
-    /// The calls run on the thread that [`Call::wait`] has them run on.
+    /// The calls run on the thread of [`Call::wait`].
     ///
     /// ```no_run
     /// # fn run(client: sigmamind::Client, numbers: Vec<sigmamind::E164>, update: sigmamind::PhoneNumberUpdate) {
@@ -71,25 +77,25 @@ where
     ///
     /// # Panics
     ///
-    /// As `next` does, and if the thread cannot be started.
+    /// As `next` does, and where [`Call::wait`] has no thread to wait for.
     pub fn wait_next(&mut self) -> Option<(usize, Result<Response<T>, Error>)> {
-        let worker = worker().expect("a thread");
+        let worker = worker().unwrap_or_else(|error| panic!("{error}"));
         let _inside = worker.enter();
         block_on(self.next())
     }
 }
 
-/// Waits for a future that something else drives.
+/// Blocks this thread until a future ends that another thread drives.
 fn block_on<F: Future>(future: F) -> F::Output {
-    struct Waiting(Thread);
+    struct Unpark(Thread);
 
-    impl Wake for Waiting {
+    impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
             self.0.unpark();
         }
     }
 
-    let waker = Arc::new(Waiting(thread::current())).into();
+    let waker = Arc::new(Unpark(thread::current())).into();
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
@@ -100,21 +106,41 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// The runtime of the thread, which is started if it does not run yet.
+/// The thread that drives the calls, of the process that has started it.
+struct Worker {
+    process: u32,
+    thread: ThreadId,
+    runtime: Handle,
+}
+
+/// Returns the runtime of the worker, which is started if this process has none.
 fn worker() -> Result<Handle, Error> {
-    static WORKER: Mutex<Option<Handle>> = Mutex::new(None);
+    static WORKER: Mutex<Option<Worker>> = Mutex::new(None);
     let mut worker = WORKER.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(worker) = &*worker {
-        return Ok(worker.clone());
+    // The child of a fork has the memory of its parent, and none of the other threads.
+    let process = process::id();
+    if let Some(worker) = worker.as_ref().filter(|it| it.process == process) {
+        if worker.thread == thread::current().id() {
+            return Err(Error::configuration(
+                "wait() inside a key provider or a hook would wait for its own thread; get the \
+                 key outside of it",
+            ));
+        }
+        return Ok(worker.runtime.clone());
     }
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::setup)?;
     let handle = runtime.handle().clone();
-    thread::Builder::new()
+    let started = thread::Builder::new()
         .name("sigmamind".into())
         .spawn(move || runtime.block_on(pending::<()>()))
         .map_err(Error::setup)?;
-    Ok(worker.insert(handle).clone())
+    *worker = Some(Worker {
+        process,
+        thread: started.thread().id(),
+        runtime: handle.clone(),
+    });
+    Ok(handle)
 }
