@@ -1,6 +1,6 @@
 //! One attempt of a call: sent once, classified once, counted once.
 
-use std::{mem, time::Duration};
+use std::{cell::LazyCell, mem, time::Duration};
 
 use reqwest::{
     StatusCode, Url,
@@ -15,11 +15,11 @@ use crate::{
     error::{AttemptHistory, Cause, Error, Malformed, ResponseContext, Undecodable},
     exchange::{Exchange, MAX_ERROR, ReadError},
     generated::KEY_HEADER,
-    headers::{is_reserved, merge, reserved},
+    headers::{is_reserved, merge, request_id, reserved},
     hooks::Attempt,
     inner::{ClientInner, Credentials},
     operation::Operation,
-    redact::{self, Redactor},
+    redact::Redactor,
     request::Request,
     response::{Response, decode},
 };
@@ -195,7 +195,11 @@ impl AttemptRequest<'_> {
 
     /// Takes the parts of the response that an error keeps, redacted where they are shown.
     fn response_context(&self, exchange: &mut Exchange, complete: bool) -> ResponseContext {
-        let redactor = self.redactor();
+        let redactor = LazyCell::new(|| {
+            let mut keys = self.credentials.key.recent();
+            keys.push(self.key.clone());
+            Redactor::for_request(&keys, self.operation, self.request)
+        });
         let complete = complete && exchange.body.len() < MAX_ERROR;
         let mut body = mem::take(&mut exchange.body);
         body.truncate(MAX_ERROR);
@@ -203,42 +207,14 @@ impl AttemptRequest<'_> {
         let failed = exchange.status.is_some_and(|status| !status.is_success());
         ResponseContext {
             status: exchange.status,
-            message: failed
-                .then(|| redact::message(&body, complete, &redactor))
-                .flatten(),
+            message: failed.then(|| redactor.message(&body, complete)).flatten(),
             retry_after: retry_after(&headers),
             redirect: redirect_host(&headers, &self.inner.base_url)
-                .map(|host| redact::redact(&host, &redactor)),
+                .map(|host| redactor.redact(&host)),
+            request_id: request_id(&headers).map(|id| redactor.redact(id)),
             headers,
             body,
         }
-    }
-
-    /// Collects what no text may show: the keys, the path's values, and strings of the body.
-    fn redactor(&self) -> Redactor {
-        let mut redactor = Redactor::default();
-        for key in self.credentials.key.recent().iter().chain([self.key]) {
-            redactor.secret(key.to_str().unwrap_or_default());
-        }
-        for value in self.operation.path_values(&self.request.path) {
-            redactor.text(&value);
-        }
-        if !self.operation.is_documented() {
-            // Of a path that the document lacks, everything that may be an id.
-            let parts = self.request.path.split(['/', '?', '&', '=']);
-            for part in parts.filter(|part| part.contains(|c: char| c.is_ascii_digit())) {
-                redactor.text(part);
-            }
-        }
-        let body = self.request.body.as_deref().unwrap_or_default();
-        for (text, is_secret) in self.operation.hidden(body) {
-            if is_secret {
-                redactor.secret(&text);
-            } else {
-                redactor.text(&text);
-            }
-        }
-        redactor
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
     inner::{ClientInner, Credentials, Options},
     operation::{Operation, UNDOCUMENTED},
     places::BatchPlaces,
+    redact::Redactor,
     request::Request,
     response::Response,
     send::{Sender, record},
@@ -80,6 +81,14 @@ impl<T> Call<T> {
     /// Returns when the pause of the limiter ends, if the call would wait for it.
     pub(crate) fn paused_until(&self) -> Option<Instant> {
         self.credentials.limiter.paused_until(self.options.timeout)
+    }
+
+    /// Returns what hides this call's secrets in a text of the server's: the API key, and the values
+    /// of the body that the document declares as secret. For programs that show such texts.
+    #[doc(hidden)]
+    pub fn redactor(&self) -> Redactor {
+        let keys = self.credentials.key.recent();
+        Redactor::for_secrets(&keys, self.operation, self.request.as_ref().ok())
     }
 
     /// Makes a call of a generated operation, which is run once, only to describe its request.

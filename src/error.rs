@@ -12,7 +12,6 @@ pub(crate) use self::transport::{Malformed, causes, is_not_http};
 use self::transport::{chain, gone_away};
 use crate::{
     backoff::within_a_year,
-    headers::request_id,
     limiter::{Reason, Rejection},
 };
 
@@ -61,6 +60,7 @@ pub(crate) struct ResponseContext {
     pub retry_after: Option<Duration>,
     /// The host that a redirect points to.
     pub redirect: Option<String>,
+    pub request_id: Option<String>,
 }
 
 /// Cause of a failure, with the data that its text needs.
@@ -250,11 +250,11 @@ impl Error {
         self.0.response.message.as_deref()
     }
 
-    /// Returns the id to give to the server's support; see
-    /// [`Response::request_id`](crate::Response::request_id).
+    /// Returns the id to give to the server's support, redacted as [`message`](Self::message) is;
+    /// see [`Response::request_id`](crate::Response::request_id).
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        request_id(&self.0.response.headers)
+        self.0.response.request_id.as_deref()
     }
 
     /// Returns the number of attempts; 0 if the call was refused before the first.

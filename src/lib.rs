@@ -47,6 +47,8 @@ pub use hooks::{Attempt, AttemptEnd};
 pub use http;
 pub use limiter::RateLimiterStatus;
 pub use operation::{Document, Operation};
+#[doc(hidden)]
+pub use redact::Redactor;
 pub use reqwest;
 pub use response::Response;
 pub use types::{E164, Nullable, ParseE164Error, ReportedNumber, Secret};

@@ -2,7 +2,10 @@
 
 use std::{char::REPLACEMENT_CHARACTER, collections::BTreeSet, fmt};
 
+use reqwest::header::HeaderValue;
 use serde_json::Value;
+
+use crate::{operation::Operation, request::Request};
 
 /// The longest message, in characters.
 const MAX_MESSAGE: usize = 500;
@@ -48,6 +51,58 @@ enum Place {
 }
 
 impl Redactor {
+    /// Hides everything of a request that may not be shown: the keys, the values of the path, and
+    /// the strings of the body that the document does not mark as harmless.
+    pub(crate) fn for_request(
+        keys: &[HeaderValue],
+        operation: &Operation,
+        request: &Request,
+    ) -> Self {
+        let mut redactor = Self::for_keys(keys);
+        for value in operation.path_values(&request.path) {
+            redactor.text(&value);
+        }
+        if !operation.is_documented() {
+            // Of a path that the document lacks, everything that may be an id.
+            let parts = request.path.split(['/', '?', '&', '=']);
+            for part in parts.filter(|part| part.contains(|c: char| c.is_ascii_digit())) {
+                redactor.text(part);
+            }
+        }
+        for (text, is_secret) in operation.hidden(request.body.as_deref().unwrap_or_default()) {
+            if is_secret {
+                redactor.secret(&text);
+            } else {
+                redactor.text(&text);
+            }
+        }
+        redactor
+    }
+
+    /// Hides the keys and the secret strings of the body, and nothing else that was sent.
+    pub(crate) fn for_secrets(
+        keys: &[HeaderValue],
+        operation: &Operation,
+        request: Option<&Request>,
+    ) -> Self {
+        let mut redactor = Self::for_keys(keys);
+        let body = request.and_then(|request| request.body.as_deref());
+        for (text, is_secret) in operation.hidden(body.unwrap_or_default()) {
+            if is_secret {
+                redactor.secret(&text);
+            }
+        }
+        redactor
+    }
+
+    fn for_keys(keys: &[HeaderValue]) -> Self {
+        let mut redactor = Self::default();
+        for key in keys {
+            redactor.secret(key.to_str().unwrap_or_default());
+        }
+        redactor
+    }
+
     /// Hides a key or a password wherever it occurs; one of fewer than 4 characters, which many
     /// words contain, only as a word.
     pub(crate) fn secret(&mut self, text: &str) {
@@ -92,6 +147,33 @@ impl Redactor {
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         self.redact_text(text, false)
+    }
+
+    /// Returns what the server says, if the body has it in one of the usual places: in `message`,
+    /// `msg`, `error`, `errors`, `detail` or `title` of a JSON object, alone or in a list, or as a
+    /// plain text.
+    ///
+    /// It is on one line, without control and invisible characters, redacted, and at most 500
+    /// characters long. A body that is not `complete` may end within a secret, which is hidden too.
+    pub(crate) fn message(&self, body: &[u8], complete: bool) -> Option<String> {
+        let text = match std::str::from_utf8(body) {
+            Ok(text) => text,
+            // It is truncated within a character.
+            Err(error) if !complete && error.error_len().is_none() => {
+                std::str::from_utf8(&body[..error.valid_up_to()]).ok()?
+            }
+            Err(_) => return None,
+        };
+        let text = text.trim_start_matches(|c: char| c.is_whitespace() || is_invisible(c));
+        let line = if let Ok(value) = serde_json::from_str(text) {
+            self.redact(&extract_text(&value)?)
+        } else if text.starts_with(['<', '{', '[']) {
+            return None; // a page of HTML or broken JSON
+        } else {
+            self.redact_text(text, !complete)
+        };
+        let line: String = line.chars().take(MAX_MESSAGE).collect();
+        (!line.is_empty()).then_some(line)
     }
 
     /// Redacts a text; at the end of a truncated one, the beginning of a secret is hidden too.
@@ -158,37 +240,6 @@ fn insert(patterns: &mut BTreeSet<Pattern>, normal: String, place: Place) {
     if !normal.is_empty() {
         patterns.insert(Pattern { normal, place });
     }
-}
-
-/// Returns what the server says, if the body has it in one of the usual places: in `message`, `msg`,
-/// `error`, `errors`, `detail` or `title` of a JSON object, alone or in a list, or as a plain text.
-///
-/// It is on one line, without control and invisible characters, redacted, and at most 500
-/// characters long. A body that is not `whole` may end within a secret, which is hidden too.
-pub(crate) fn message(body: &[u8], whole: bool, redactor: &Redactor) -> Option<String> {
-    let text = match std::str::from_utf8(body) {
-        Ok(text) => text,
-        // It is truncated within a character.
-        Err(error) if !whole && error.error_len().is_none() => {
-            std::str::from_utf8(&body[..error.valid_up_to()]).ok()?
-        }
-        Err(_) => return None,
-    };
-    let text = text.trim_start_matches(|c: char| c.is_whitespace() || is_invisible(c));
-    let line = if let Ok(value) = serde_json::from_str(text) {
-        redactor.redact(&extract_text(&value)?)
-    } else if text.starts_with(['<', '{', '[']) {
-        return None; // a page of HTML or broken JSON
-    } else {
-        redactor.redact_text(text, !whole)
-    };
-    let line: String = line.chars().take(MAX_MESSAGE).collect();
-    (!line.is_empty()).then_some(line)
-}
-
-/// Returns the text on one line, redacted.
-pub(crate) fn redact(text: &str, redactor: &Redactor) -> String {
-    redactor.redact(text)
 }
 
 fn extract_text(value: &Value) -> Option<String> {
@@ -504,7 +555,7 @@ mod tests {
     #[track_caller]
     fn check(redactor: &Redactor, cases: &[(&str, &str)]) {
         for (text, shown) in cases {
-            assert_eq!(redact(text, redactor), *shown, "of {text:?}");
+            assert_eq!(redactor.redact(text), *shown, "of {text:?}");
         }
     }
 
@@ -549,7 +600,7 @@ mod tests {
         ];
         for (body, said) in cases {
             for whole in [true, false] {
-                let message = message(body.as_bytes(), whole, &usual());
+                let message = usual().message(body.as_bytes(), whole);
                 assert_eq!(message.as_deref(), *said, "of {body}");
             }
         }
@@ -593,7 +644,7 @@ mod tests {
             let once = [quote(text), percent_encode(text)];
             let twice = once.iter().flat_map(|it| [quote(it), percent_encode(it)]);
             for written in once.iter().cloned().chain(twice) {
-                let shown = redact(&format!("of {written} and"), &redactor);
+                let shown = redactor.redact(&format!("of {written} and"));
                 assert_eq!(shown, "of [redacted] and", "of {written}");
             }
         }
@@ -632,7 +683,7 @@ mod tests {
         let texts: Vec<_> = texts.iter().map(|text| &**text).collect();
         let redactor = redactor(&[KEY], &texts);
         let echo = format!("{} and agent-10000", texts[..100].join(" "));
-        let shown = redact(&echo, &redactor);
+        let shown = redactor.redact(&echo);
         assert_eq!(
             shown,
             format!("{}and agent-10000", "[redacted] ".repeat(100))
@@ -725,17 +776,17 @@ mod tests {
             ("no such agent", "no such agent"),
         ];
         for (text, shown) in cases {
-            let message = |whole| message(text.as_bytes(), whole, &usual());
+            let message = |whole| usual().message(text.as_bytes(), whole);
             assert_eq!(message(false).as_deref(), Some(shown), "of {text}");
             assert_eq!(message(true).as_deref(), Some(text));
         }
-        assert_eq!(message(b"no such ag\xc3", true, &usual()), None);
-        let cut = message(b"no such ag\xc3", false, &usual());
+        assert_eq!(usual().message(b"no such ag\xc3", true), None);
+        let cut = usual().message(b"no such ag\xc3", false);
         assert_eq!(cut.as_deref(), Some("no such ag"));
         // What is searched ends within the key.
         let long = "x".repeat(MAX_SEARCHED - 100);
         let text = format!("{long}{}{KEY}", "y".repeat(90));
-        let said = message(text.as_bytes(), true, &redactor(&[&long, KEY], &[]));
+        let said = redactor(&[&long, KEY], &[]).message(text.as_bytes(), true);
         assert_eq!(
             said,
             Some(format!("[redacted]{}[redacted]", "y".repeat(90)))
@@ -761,7 +812,7 @@ mod tests {
                 written = written.chars().flat_map(|c| [c, '\u{200d}']).collect();
             }
             let redactor = redactor(&[&secret], &[]);
-            let shown = redact(&format!("{before} {written} {after}"), &redactor);
+            let shown = redactor.redact(&format!("{before} {written} {after}"));
             prop_assert!(shown.contains(REDACTED), "{} of {:?}", shown, written);
             let rest = shown.replace(REDACTED, "\0").to_lowercase();
             prop_assert!(!rest.contains(&secret.to_lowercase()), "{}", shown);
@@ -774,9 +825,9 @@ mod tests {
             whole: bool,
         ) {
             let secrets: Vec<_> = secrets.iter().map(|it| &**it).collect();
-            let _ = message(text.as_bytes(), whole, &redactor(&secrets, &secrets));
+            let _ = redactor(&secrets, &secrets).message(text.as_bytes(), whole);
             let plain = normalize(&text).0;
-            prop_assert_eq!(redact(&text, &Redactor::default()), plain);
+            prop_assert_eq!(Redactor::default().redact(&text), plain);
         }
     }
 }

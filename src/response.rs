@@ -65,6 +65,8 @@ impl<T> Response<T> {
     /// Returns the id under which the server, or a proxy before it, knows this call; `None` if it
     /// sent none.
     ///
+    /// It is as received, and may repeat what was sent.
+    ///
     /// SigmaMind's API reference documents no such header; the usual ones are tried: `x-request-id`,
     /// `request-id`, `x-amzn-requestid`, `x-amz-request-id`, `x-correlation-id`, `cf-ray`.
     #[must_use]

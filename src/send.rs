@@ -20,6 +20,7 @@ use crate::{
     limiter::{CallHistory, Permit, Rejection, WaitLimits},
     operation::Operation,
     places::BatchPlaces,
+    redact::Redactor,
     request::Request,
     response::Response,
 };
@@ -95,7 +96,7 @@ impl Sender {
             let key = credentials
                 .key
                 .now()
-                .map_err(|reason| Error::configuration(reason).with_history(history))?;
+                .map_err(|reason| self.key_error(&reason).with_history(history))?;
             let started = Instant::now();
             let error = match self.attempt(&key, call_deadline, &mut history).await {
                 Ok(response) => {
@@ -118,6 +119,13 @@ impl Sender {
                 sleep(wait).await;
             }
         }
+    }
+
+    /// Makes the error of a key that cannot be had, by a reason that a callback may have given.
+    fn key_error(&self, reason: &str) -> Error {
+        let keys = self.credentials.key.recent();
+        let redactor = Redactor::for_request(&keys, self.operation, &self.request);
+        Error::configuration(redactor.redact(reason))
     }
 
     /// Makes one attempt, and tells the key whether the server took it.

@@ -3,10 +3,12 @@
 use std::{
     fmt::Write as _,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use sigmamind::{Client, Error, PhoneNumberUpdate, reqwest};
+use serde_json::json;
+use sigmamind::{Client, Error, PhoneNumberUpdate, Secret, http::Method, reqwest};
 
 use crate::{
     capture::capture,
@@ -329,4 +331,71 @@ fn trace_log_shows_no_secret() {
         assert!(logged.text.contains(source), "nothing of {source}");
     }
     assert_clean("the log", &logged.text);
+}
+
+#[test]
+fn request_id_of_error_is_redacted() {
+    quick(async {
+        let id = format!("id-1 {KEY} {PASSWORD} {NUMBER}");
+        let server = Server::start([Step::answer(400, &[("x-request-id", &id)], "")]).await;
+        let error = call(&server.client()).await.unwrap_err();
+        assert_eq!(
+            error.request_id(),
+            Some("id-1 [redacted] [redacted] +[redacted]")
+        );
+        assert_eq!(error.headers()["x-request-id"], *id, "as received");
+    });
+}
+
+#[test]
+fn error_of_api_key_provider_is_redacted() {
+    quick(async {
+        let server = Server::start([Step::status(503)]).await;
+        let calls = AtomicUsize::new(0);
+        let client = server.client_with(|builder| {
+            builder.api_key_provider(move || match calls.fetch_add(1, Ordering::Relaxed) {
+                0 => Ok(Secret::from(KEY)),
+                _ => Err(format!(
+                    "no\u{1b}[2J \u{202e}lease\r\nfor {KEY} {PASSWORD} {NUMBER}"
+                )),
+            })
+        });
+        let error = call(&client).await.unwrap_err();
+        let reason = "API key provider failed: no[2J lease for [redacted] [redacted] +[redacted]";
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_clean("the error", &texts(&error));
+    });
+}
+
+#[test]
+fn redactor_hides_secrets_alone() {
+    quick(async {
+        let server = Server::start([]).await;
+        let redactor = call(&server.client()).redactor();
+        let text = format!(
+            "{KEY}\n{} {USERNAME}\u{7} {NUMBER}",
+            PASSWORD.to_uppercase()
+        );
+        assert_eq!(
+            redactor.redact(&text),
+            format!("[redacted] [redacted] {USERNAME} {NUMBER}")
+        );
+        assert_clean("the redactor", &format!("{redactor:?}"));
+    });
+}
+
+#[test]
+fn message_is_redacted_when_many_texts_were_sent() {
+    quick(async {
+        let texts: Vec<_> = (0..10_000)
+            .map(|number| format!("agent-{number:05}"))
+            .collect();
+        let body = json!({ "agents": texts });
+        let server = Server::start([Step::answer(400, &[], "no agent-01234, agent-10000")]).await;
+        let call = server
+            .client()
+            .request(Method::POST, "/v1/teams", Some(body));
+        let error = call.await.unwrap_err();
+        assert_eq!(error.message(), Some("no [redacted], agent-10000"));
+    });
 }
