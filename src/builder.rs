@@ -76,6 +76,9 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
+    /// The base URL of a client that is given none: the document's server.
+    pub const DEFAULT_BASE_URL: &'static str = BASE_URL;
+
     /// The builder with what the environment sets; see [`Client::from_env`](crate::Client::from_env).
     pub(crate) fn from_env() -> Result<Self, Error> {
         let read = |name: &str| match env::var(name) {

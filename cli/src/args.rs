@@ -1,364 +1,416 @@
-//! The command line: fixed options, and one for each property of the document.
+//! The command line. Fixed options are the fields of these structs; there is one more option for
+//! each property of the API, which are read by column. No other module knows how an option is
+//! spelled.
 
-use std::{collections::HashSet, path::PathBuf, time::Duration};
+mod command;
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{
-    Arg, ArgAction, ArgMatches, Command, ValueHint, builder::PossibleValuesParser, value_parser,
+    ArgMatches, Args, FromArgMatches, ValueEnum, ValueHint, error::ErrorKind, value_parser,
 };
 use clap_complete::Shell;
 use sigmamind::E164;
 
+use command::id;
+pub use command::{command, taken};
+
 use crate::{
     failure::{Failure, Result},
-    schema::{Column, Columns, number_name},
+    schema::{Column, Columns},
+    text::quoted,
 };
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    everything was applied
-  1    some of it failed
-  2    the command line or a file is not right; nothing was sent
-  3    stopped early; `sigmamind resume` goes on
-  4    the API key is missing, or the server refuses it
-  130  interrupted";
-
-/// The whole command line.
-pub fn command(columns: &Columns) -> Command {
-    Command::new("sigmamind")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Change many of SigmaMind's phone numbers, and know what became of each")
-        .after_help(EXIT_CODES)
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(set(columns))
-        .subcommand(apply(columns))
-        .subcommand(resume(columns))
-        .subcommand(rollback())
-        .subcommand(Command::new("template").about("Print an empty CSV, with a comment per column"))
-        .subcommand(
-            Command::new("schema").about("Print the JSON Schema of what can be set on a number"),
-        )
-        .subcommand(fake())
-        .subcommand(
-            Command::new("completions")
-                .about("Print what a shell needs to complete this program's command line")
-                .arg(
-                    Arg::new("shell")
-                        .value_name("SHELL")
-                        .required(true)
-                        .value_parser(value_parser!(Shell)),
-                ),
-        )
-        .subcommand(
-            Command::new("man")
-                .about("Print the manual page, or write those of all commands into a folder")
-                .arg(path("folder", "FOLDER").value_hint(ValueHint::DirPath)),
-        )
+/// How a result is printed on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Jsonl,
+    Csv,
 }
 
-/// The words that options of the program's own have, which no property's may have.
-pub fn taken() -> HashSet<String> {
-    let program = command(&Columns::none());
-    let commands = program.get_subcommands();
-    let options = commands.flat_map(Command::get_arguments);
-    let words = options.filter_map(Arg::get_long).map(str::to_owned);
-    words.chain(["help".into(), "version".into()]).collect()
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Print only warnings, errors and the result
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Log requests to standard error; `RUST_LOG` says what
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Log requests to this file
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub log_file: Option<PathBuf>,
 }
 
-fn set(columns: &Columns) -> Command {
-    let command = Command::new("set")
-        .about("Change one number, and print what the server reports")
-        .arg(
-            Arg::new("number")
-                .value_name("NUMBER")
-                .required(true)
-                .value_parser(|text: &str| text.parse::<E164>())
-                .help("The number, in E.164 form: +14155552671"),
-        )
-        .next_help_heading("What to set");
-    let command = columns
-        .iter()
-        .fold(command, |command, column| {
-            if column.secret {
-                return command.args(secret(column));
+#[derive(Debug, Args)]
+pub struct Output {
+    /// How the result is printed on standard output
+    #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// How many requests are sent, how fast, and when to stop.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sending")]
+pub struct Sending {
+    /// Skip the confirmation; needed where stdin is not a terminal
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Send the first N, show the result, and ask again
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub canary: Option<u32>,
+    /// How many requests are in flight at the same time
+    #[arg(short = 'j', long, value_name = "N", default_value = "8", value_parser = value_parser!(u16).range(1..))]
+    pub concurrency: u16,
+    /// How many requests to send per second at most [default: what the server allows]
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How long a number may take, retries and waits included: 30s [default: 90s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// How often a number is sent again after a failure that may pass, such as a lost connection
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub retries: u32,
+    /// Stop if the server asks for a longer pause than this
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub max_wait: Duration,
+    /// Stop after N failed numbers [default: continue to the end]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub max_failures: Option<u32>,
+    /// Stop when N numbers in a row are forbidden (403)
+    #[arg(long, value_name = "N", default_value = "10", value_parser = value_parser!(u32).range(1..))]
+    pub max_forbidden: u32,
+    /// Stop when nothing has succeeded for this long and the server cannot be reached
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub max_outage: Duration,
+    /// How many different numbers must fail to reach the server before that counts
+    #[arg(long, value_name = "N", default_value = "5", value_parser = value_parser!(u32).range(1..))]
+    pub min_unreachable: u32,
+}
+
+const KEY_FILE: &str = "The file with the API key [env: SIGMAMIND_API_KEY_FILE] [default: the key is in SIGMAMIND_API_KEY]";
+const BASE_URL: &str =
+    "The URL of the API [env: SIGMAMIND_BASE_URL] [default: the documented server]";
+
+/// Which server, and with which key.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Connection {
+    #[arg(long, help = KEY_FILE, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "api_key_command")]
+    pub api_key_file: Option<PathBuf>,
+    /// A shell command that prints the API key
+    #[arg(long, value_name = "COMMAND")]
+    pub api_key_command: Option<String>,
+    #[arg(long, help = BASE_URL, value_name = "URL")]
+    pub base_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// The number in E.164 form: +14155552671
+    #[arg(allow_hyphen_values = true, value_parser = |text: &str| text.parse::<E164>())]
+    pub number: E164,
+    #[command(flatten)]
+    pub connection: Connection,
+    /// How long the call may take, retries and waits included: 30s [default: 90s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// How the columns of a file are read.
+#[derive(Debug, Args)]
+pub struct Selection {
+    /// Ignore the columns that are no property
+    #[arg(long)]
+    pub ignore_unknown: bool,
+    /// Read only these columns besides the number's: a,b
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub columns: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// CSV, JSON, JSON lines, or one number per line; - reads standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Set this on every number of the file; \N is null and \E is the empty text
+    #[arg(long, value_name = "PROPERTY=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    pub selection: Selection,
+    /// An export of what the numbers are now: shows and sends only what differs, and keeps what
+    /// `rollback` needs
+    #[arg(long, value_name = "EXPORT", value_hint = ValueHint::FilePath)]
+    pub before: Option<PathBuf>,
+    /// Where to keep the journal [default: FILE.journal.jsonl]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub journal: Option<PathBuf>,
+    /// Replace output files that already exist
+    #[arg(long)]
+    pub force: bool,
+    /// End after the plan; needs no key
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub sending: Sending,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The journal of the job: FILE.journal.jsonl
+    #[arg(value_name = "JOURNAL", value_hint = ValueHint::FilePath)]
+    pub journal: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub sending: Sending,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The journal of the job to set back
+    #[arg(value_name = "JOURNAL", value_hint = ValueHint::FilePath)]
+    pub journal: PathBuf,
+    /// An export from before the job, or an earlier journal [default: what `apply --before` kept]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub before: Option<PathBuf>,
+    /// The file to write; FILE.missing.csv lists what cannot be set back
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Replace output files that already exist, and accept a FILE with the new values
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub format: Output,
+}
+
+#[derive(Debug, Args)]
+pub struct FakeArgs {
+    /// The numbers that it knows: any file that `apply` takes
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Refuse requests (429) above this rate
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
+    pub rate_limit: Option<f64>,
+    /// Answer the next requests with this status: 3:503
+    #[arg(long, value_name = "TIMES:STATUS", value_parser = times)]
+    pub fail: Vec<(usize, u16)>,
+    /// Delay each response, e.g. 50ms
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub delay: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub struct ApiArgs {
+    /// [METHOD] PATH: /v1/agents, or DELETE /v1/agents/7 [default: GET, or POST with --data]
+    #[arg(value_name = "METHOD_AND_PATH", num_args = 1..=2, required = true)]
+    pub target: Vec<String>,
+    /// The JSON to send: the text itself, @FILE, or @- for standard input
+    #[arg(long, value_name = "JSON")]
+    pub data: Option<String>,
+    /// How long the call may take, retries and waits included: 30s [default: 90s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The folder to write the pages of all commands into
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
+
+/// A command with its options.
+pub enum Invocation {
+    Set(SetArgs, Properties),
+    Apply(Box<ApplyArgs>, Properties),
+    Resume(ResumeArgs, Properties),
+    Rollback(RollbackArgs),
+    Api(ApiArgs),
+    Template,
+    Schema,
+    #[cfg_attr(not(feature = "fake"), allow(dead_code, reason = "only refused"))]
+    Fake(FakeArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+/// The options that are named after properties. The numbers are the columns'.
+#[derive(Debug, Default)]
+pub struct Properties {
+    pub texts: Vec<(usize, String)>,
+    pub secrets: Vec<(usize, SecretSource)>,
+    pub nulls: Vec<String>,
+}
+
+/// Where the value of a secret property comes from.
+#[derive(Debug)]
+pub enum SecretSource {
+    File(PathBuf),
+    Variable(String),
+}
+
+impl Connection {
+    /// The same options for another command, with a space before each.
+    pub fn hint(&self) -> String {
+        let file = self.api_key_file.as_deref();
+        let command = self.api_key_command.as_deref().map(Path::new);
+        let url = self.base_url.as_deref().map(Path::new);
+        let options = [
+            ("api-key-file", file),
+            ("api-key-command", command),
+            ("base-url", url),
+        ];
+        let given = options
+            .iter()
+            .filter_map(|(flag, value)| Some((flag, (*value)?)));
+        let options: Vec<_> = given
+            .map(|(flag, value)| format!(" --{flag} {}", quoted(value)))
+            .collect();
+        options.concat()
+    }
+}
+
+impl Properties {
+    /// The options of the secrets for another command, with a space before each.
+    pub fn hint(&self, columns: &Columns) -> String {
+        let secrets = self.secrets.iter().map(|(index, source)| {
+            let column = columns.get(*index);
+            match source {
+                SecretSource::File(file) => format!(" --{} {}", column.file_flag(), quoted(file)),
+                SecretSource::Variable(name) => {
+                    format!(" --{} {}", column.variable_flag(), quoted(Path::new(name)))
+                }
             }
-            command.arg(
-                Arg::new(id(column))
-                    .long(column.flag.clone())
-                    .value_name("VALUE")
-                    .allow_hyphen_values(true)
-                    .help(about(column)),
-            )
-        })
-        .arg(null(columns));
-    connection(command)
+        });
+        secrets.collect()
+    }
 }
 
-fn apply(columns: &Columns) -> Command {
-    let number = number_name();
-    let command = Command::new("apply")
-        .about("Change every number of a file, after all of it was checked")
-        .long_about(format!(
-            "Change every number of a file, after all of it was checked and you agreed.\n\n\
-             The file is CSV whose header names `{number}` and properties, or JSON lines with \
-             those names, or has one number a line (and `--to` says what to set). An empty cell \
-             leaves a property as it is, and \\N sets it to null. `sigmamind template` prints an \
-             empty file.\n\n\
-             What becomes of each number is in FILE.journal.jsonl while it runs, and in \
-             FILE.results.csv and FILE.failed.csv at the end."
-        ))
-        .arg(
-            path("file", "FILE")
-                .required(true)
-                .help("CSV, JSON lines, or one number a line; - reads standard input"),
-        )
-        .arg(
-            Arg::new("to")
-                .long("to")
-                .value_name("PROPERTY=VALUE")
-                .action(ArgAction::Append)
-                .help("Set this on every number of the file"),
-        )
-        .arg(null(columns))
-        .args(
-            columns
-                .iter()
-                .filter(|column| column.secret)
-                .flat_map(secret),
-        )
-        .arg(
-            path("journal", "FILE")
-                .long("journal")
-                .help("Where to keep the journal [default: FILE.journal.jsonl]"),
-        )
-        .arg(
-            Arg::new("dry-run")
-                .long("dry-run")
-                .action(ArgAction::SetTrue)
-                .help("End after the plan; needs no key"),
-        );
-    connection(sending(command))
+/// Reads the command line.
+pub fn read(matches: &ArgMatches, columns: &Columns) -> Result<(Global, Invocation)> {
+    let Some((name, matches)) = matches.subcommand() else {
+        return Err(Failure::usage("there is no command"));
+    };
+    refuse_secrets(matches, columns)?;
+    let properties = || properties(matches, columns);
+    let invocation = match name {
+        "set" => Invocation::Set(typed(matches)?, properties()),
+        "apply" => Invocation::Apply(Box::new(typed(matches)?), properties()),
+        "resume" => Invocation::Resume(typed(matches)?, properties()),
+        "rollback" => Invocation::Rollback(typed(matches)?),
+        "api" => Invocation::Api(typed(matches)?),
+        "template" => Invocation::Template,
+        "schema" => Invocation::Schema,
+        "fake" => Invocation::Fake(typed(matches)?),
+        "completions" => Invocation::Completions(typed(matches)?),
+        _ => Invocation::Man(typed(matches)?),
+    };
+    Ok((typed(matches)?, invocation))
 }
 
-fn resume(columns: &Columns) -> Command {
-    let command = Command::new("resume")
-        .about("Go on with a job: send what its journal does not have as applied")
-        .arg(
-            path("journal", "JOURNAL")
-                .required(true)
-                .help("The journal of the job: FILE.journal.jsonl"),
-        )
-        .args(
-            columns
-                .iter()
-                .filter(|column| column.secret)
-                .flat_map(secret),
-        );
-    connection(sending(command))
+fn typed<T: FromArgMatches>(matches: &ArgMatches) -> Result<T> {
+    T::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))
 }
 
-fn rollback() -> Command {
-    Command::new("rollback")
-        .about("Write a file that sets back what a job has applied")
-        .long_about(
-            "Write a file that sets back what a job has applied, for `sigmamind apply`.\n\n\
-             No documented operation reads a number, so what was there before must come from \
-             elsewhere: an export (CSV or JSON lines), or the journal of an earlier job.",
-        )
-        .arg(
-            path("journal", "JOURNAL")
-                .required(true)
-                .help("The journal of the job to set back"),
-        )
-        .arg(
-            path("before", "FILE")
-                .long("before")
-                .required(true)
-                .help("An export from before the job, or an earlier journal"),
-        )
-        .arg(
-            path("back", "BACK.csv")
-                .short('o')
-                .long("output-file")
-                .required(true)
-                .help("The file to write"),
-        )
-        .arg(output())
+fn properties(matches: &ArgMatches, columns: &Columns) -> Properties {
+    fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Option<T> {
+        matches.try_get_one(id).ok().flatten().cloned()
+    }
+    let mut found = Properties::default();
+    for (index, column) in columns.iter().enumerate() {
+        let id = id(column);
+        if let Some(text) = one(matches, &id) {
+            found.texts.push((index, text));
+        }
+        if let Some(file) = one(matches, &format!("{id}:file")) {
+            found.secrets.push((index, SecretSource::File(file)));
+        }
+        if let Some(variable) = one(matches, &format!("{id}:env")) {
+            found
+                .secrets
+                .push((index, SecretSource::Variable(variable)));
+        }
+    }
+    let nulls = matches.try_get_many::<String>("null").ok().flatten();
+    found.nulls = nulls.into_iter().flatten().cloned().collect();
+    found
 }
 
-fn fake() -> Command {
-    Command::new("fake")
-        .about("Run a server that plays the documented API on this machine, to rehearse a job")
-        .long_about(
-            "Run a server that plays the documented API on this machine, to rehearse a job.\n\n\
-             It prints the two variables that point this program at it, and runs until Ctrl-C.",
-        )
-        .arg(path("file", "FILE").help("Its numbers: any file that `apply` takes"))
-        .arg(
-            Arg::new("rate-limit")
-                .long("rate-limit")
-                .value_name("PER_SECOND")
-                .value_parser(rate)
-                .help("Refuse (429) what comes faster"),
-        )
-        .arg(
-            Arg::new("fail")
-                .long("fail")
-                .value_name("TIMES:STATUS")
-                .action(ArgAction::Append)
-                .value_parser(times)
-                .help("Answer the next requests so: 3:503"),
-        )
-        .arg(
-            Arg::new("delay")
-                .long("delay")
-                .value_name("DURATION")
-                .value_parser(duration)
-                .help("Answer this much later: 50ms"),
-        )
+/// Refuses secrets that were given as arguments, where every user of the machine can read them.
+fn refuse_secrets(matches: &ArgMatches, columns: &Columns) -> Result<()> {
+    for given in matches.ids() {
+        let Some(flag) = given.as_str().strip_prefix("refused:") else {
+            continue;
+        };
+        return Err(match columns.iter().find(|column| column.flag == flag) {
+            Some(column) => never_an_argument(column),
+            None => Failure::usage(
+                "the API key must not be an argument, because other users could read it; set \
+                 SIGMAMIND_API_KEY, or use --api-key-file or --api-key-command",
+            ),
+        });
+    }
+    Ok(())
 }
 
-/// How many are sent, how fast, and when to stop.
-fn sending(command: Command) -> Command {
-    command
-        .next_help_heading("Sending")
-        .arg(
-            Arg::new("yes")
-                .long("yes")
-                .short('y')
-                .action(ArgAction::SetTrue)
-                .help("Do not ask; needed where there is no terminal"),
-        )
-        .arg(
-            Arg::new("canary")
-                .long("canary")
-                .value_name("N")
-                .value_parser(value_parser!(u32).range(1..))
-                .help("Send the first N, show the result, and ask again"),
-        )
-        .arg(
-            Arg::new("at-once")
-                .long("at-once")
-                .value_name("N")
-                .default_value("8")
-                .value_parser(value_parser!(u16).range(1..))
-                .help("How many requests are under way at the same time"),
-        )
-        .arg(
-            Arg::new("rate")
-                .long("rate")
-                .value_name("PER_SECOND")
-                .value_parser(rate)
-                .help("How many requests a second may leave [default: what the server allows]"),
-        )
-        .arg(
-            Arg::new("max-failures")
-                .long("max-failures")
-                .value_name("N")
-                .value_parser(value_parser!(u32).range(1..))
-                .help("Stop when so many have failed [default: go on to the end]"),
-        )
+pub fn never_an_argument(column: &Column) -> Failure {
+    Failure::usage(format!(
+        "`{}` is a secret and must not be an argument, because other users could read it; use --{} \
+         FILE or --{} VARIABLE",
+        column.name,
+        column.file_flag(),
+        column.variable_flag(),
+    ))
 }
 
-/// To whom, with which key, and how the result is printed.
-fn connection(command: Command) -> Command {
-    command
-        .next_help_heading("Connection")
-        .arg(
-            path("api-key-file", "FILE")
-                .long("api-key-file")
-                .env("SIGMAMIND_API_KEY_FILE")
-                .hide_env_values(true)
-                .conflicts_with("api-key-command")
-                .help("The file with the API key [default: the key is in SIGMAMIND_API_KEY]"),
-        )
-        .arg(
-            Arg::new("api-key-command")
-                .long("api-key-command")
-                .value_name("COMMAND")
-                .help("A shell command that prints the API key"),
-        )
-        .arg(hidden("api-key"))
-        .arg(
-            Arg::new("base-url")
-                .long("base-url")
-                .value_name("URL")
-                .env("SIGMAMIND_BASE_URL")
-                .hide_env_values(true)
-                .help("Where the API is [default: the document's server]"),
-        )
-        .arg(
-            Arg::new("deadline")
-                .long("deadline")
-                .value_name("DURATION")
-                .value_parser(duration)
-                .help("How long a number may take, with all waits: 30s [default: 90s]"),
-        )
-        .arg(output())
+/// Whether the result is for a program, as far as that can be told of arguments that may be wrong.
+pub fn wants_json(arguments: &[OsString]) -> bool {
+    let json = |text: &OsString| text == "json" || text == "jsonl";
+    arguments
+        .windows(2)
+        .any(|pair| pair[0] == "--format" && json(&pair[1]))
+        || arguments
+            .iter()
+            .any(|one| one == "--format=json" || one == "--format=jsonl")
 }
 
-fn output() -> Arg {
-    Arg::new("output")
-        .long("output")
-        .value_name("FORM")
-        .default_value("table")
-        .value_parser(PossibleValuesParser::new(["table", "json", "csv"]))
-        .help("How the result is printed on standard output")
-}
-
-fn null(columns: &Columns) -> Arg {
-    let nullable: Vec<_> = columns.iter().filter(|column| column.nullable).collect();
-    let names = nullable.iter().map(|column| column.name.as_str());
-    let names = names.collect::<Vec<_>>().join(", ");
-    Arg::new("null")
-        .long("null")
-        .value_name("PROPERTY")
-        .action(ArgAction::Append)
-        .hide(nullable.is_empty())
-        .help(format!(
-            "Set this to null, which the document allows for {names}"
-        ))
-}
-
-/// A secret comes from a file or the environment; as an argument it is refused in so many words.
-fn secret(column: &Column) -> [Arg; 2] {
-    let file = path(id(column), "FILE").long(column.file_flag());
-    let file = file.help(format!(
-        "{} The file it is in, - for standard input; or set {}",
-        about(column),
-        column.variable()
-    ));
-    [file, hidden(&column.flag)]
-}
-
-/// An option that is there to be refused.
-fn hidden(flag: &str) -> Arg {
-    Arg::new(format!("refused:{flag}"))
-        .long(flag.to_owned())
-        .hide(true)
-        .num_args(0..=1)
-        .action(ArgAction::Append)
-        .allow_hyphen_values(true)
-}
-
-fn about(column: &Column) -> String {
-    format!("{} ({})", column.description, column.form())
-        .trim_start()
-        .to_owned()
-}
-
-fn path(id: impl Into<clap::Id>, name: &'static str) -> Arg {
-    Arg::new(id)
-        .value_name(name)
-        .value_parser(value_parser!(PathBuf))
-        .value_hint(ValueHint::FilePath)
+/// Whether an error is the answer to a question for help or the version.
+pub fn is_help(error: &clap::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    )
 }
 
 fn duration(text: &str) -> std::result::Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("nothing can be done in no time".into()),
+        Ok(Duration::ZERO) => Err("a duration must be greater than zero".into()),
         Ok(duration) => Ok(duration),
-        Err(_) => Err("it is not a duration; write 500ms, 30s or 2m".into()),
+        Err(_) => Err("not a duration; write 500ms, 30s or 2m".into()),
     }
 }
 
@@ -366,43 +418,12 @@ fn rate(text: &str) -> std::result::Result<f64, String> {
     text.parse()
         .ok()
         .filter(|rate: &f64| rate.is_finite() && *rate > 0.0)
-        .ok_or_else(|| "it is not a number above zero".into())
+        .ok_or_else(|| "a rate must be a number greater than zero".into())
 }
 
 fn times(text: &str) -> std::result::Result<(usize, u16), String> {
     text.split_once(':')
         .and_then(|(times, status)| Some((times.parse().ok()?, status.parse().ok()?)))
         .filter(|(_, status)| (400..600).contains(status))
-        .ok_or_else(|| "write how often and a status of 400 to 599: 3:503".into())
-}
-
-/// The id of a property's option, which no option of the program's own has.
-pub fn id(column: &Column) -> String {
-    format!("property:{}", column.name)
-}
-
-/// Refuses secrets that were given as arguments, where every user of the machine can read them.
-pub fn refuse_secrets(matches: &ArgMatches, columns: &Columns) -> Result<()> {
-    for given in matches.ids() {
-        let Some(flag) = given.as_str().strip_prefix("refused:") else {
-            continue;
-        };
-        let Some(column) = columns.iter().find(|column| column.flag == flag) else {
-            return Err(Failure::usage(
-                "the API key is never an argument, where others can read it; set SIGMAMIND_API_KEY, \
-                 or use --api-key-file or --api-key-command",
-            ));
-        };
-        return Err(never_an_argument(column));
-    }
-    Ok(())
-}
-
-pub fn never_an_argument(column: &Column) -> Failure {
-    Failure::usage(format!(
-        "`{}` is a secret and never an argument, where others can read it; use --{} or set {}",
-        column.name,
-        column.file_flag(),
-        column.variable(),
-    ))
+        .ok_or_else(|| "write a count and a status of 400 to 599: 3:503".into())
 }

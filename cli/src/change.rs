@@ -1,16 +1,15 @@
-//! What is to be set on a number.
+//! The values to set on a number.
 
 use std::env;
 
-use clap::ArgMatches;
 use serde_json::{Map, Value};
-use sigmamind::PhoneNumberUpdate;
 
 use crate::{
-    args,
+    args::{self, Properties, SecretSource},
     failure::{Failure, Result},
     files,
-    schema::{Column, Columns, printable},
+    schema::{Column, Columns},
+    text::{printable, shortened},
 };
 
 /// Properties with their values, by their names in JSON.
@@ -19,31 +18,41 @@ pub type Change = Map<String, Value>;
 /// What stands for a secret where it is not shown.
 pub const REDACTED: &str = "[redacted]";
 
-/// The change of `set`: an option for each property.
-pub fn of_options(matches: &ArgMatches, columns: &Columns) -> Result<Change> {
-    let mut change = secrets(matches, columns)?;
-    for column in columns.iter().filter(|column| !column.secret) {
-        if let Some(text) = matches.get_one::<String>(&args::id(column)) {
-            let value = column.value(text).map_err(Failure::usage)?;
-            change.insert(column.name.clone(), value);
-        }
+/// How much of a value is shown, in characters.
+const SHOWN: usize = 60;
+
+/// Returns the change of `set`: an option for each property.
+pub fn of_options(properties: &Properties, columns: &Columns) -> Result<Change> {
+    let mut change = secrets(properties, columns)?;
+    for (index, text) in &properties.texts {
+        let column = columns.get(*index);
+        let value = column.value(text).map_err(Failure::usage)?;
+        change.insert(column.name.clone(), value);
     }
-    nulls(matches, columns, &mut change)?;
+    nulls(properties, columns, &mut change)?;
     if change.is_empty() {
-        return Err(Failure::usage(
-            "there is nothing to set; see `sigmamind set --help` for the properties",
-        ));
+        let variables = columns.iter().filter(|column| column.secret);
+        let unused = variables
+            .filter(|column| env::var_os(column.variable()).is_some())
+            .map(|column| {
+                let (flag, variable) = (column.variable_flag(), column.variable());
+                format!("; {variable} is used only with --{flag} {variable}")
+            });
+        return Err(Failure::usage(format!(
+            "nothing to set; see `sigmamind set --help` for the properties{}",
+            unused.collect::<String>()
+        )));
     }
     Ok(change)
 }
 
-/// What `apply` sets on every number, secrets apart.
-pub fn of_all(matches: &ArgMatches, columns: &Columns) -> Result<Change> {
+/// Returns what `apply` sets on every number, secrets apart.
+pub fn of_all(settings: &[String], properties: &Properties, columns: &Columns) -> Result<Change> {
     let mut change = Change::new();
-    for setting in matches.get_many::<String>("to").into_iter().flatten() {
+    for setting in settings {
         let (name, text) = setting
             .split_once('=')
-            .ok_or_else(|| Failure::usage("--to is not PROPERTY=VALUE"))?;
+            .ok_or_else(|| Failure::usage("--set needs PROPERTY=VALUE"))?;
         let column = find(columns, name)?;
         if column.secret {
             return Err(args::never_an_argument(column));
@@ -51,20 +60,28 @@ pub fn of_all(matches: &ArgMatches, columns: &Columns) -> Result<Change> {
         let value = column.value(text).map_err(Failure::usage)?;
         insert(&mut change, column, value)?;
     }
-    nulls(matches, columns, &mut change)?;
+    nulls(properties, columns, &mut change)?;
     Ok(change)
 }
 
-/// The secrets that come from files and the environment.
-pub fn secrets(matches: &ArgMatches, columns: &Columns) -> Result<Change> {
+/// Returns the secrets that the options name. A variable alone adds nothing.
+pub fn secrets(properties: &Properties, columns: &Columns) -> Result<Change> {
     let mut change = Change::new();
-    for column in columns.iter().filter(|column| column.secret) {
-        let what = format!("`{}`", column.name);
-        let text = match matches.get_one::<std::path::PathBuf>(&args::id(column)) {
-            Some(file) => files::secret(file, &what)?,
-            None => match env::var(column.variable()) {
+    for (index, source) in &properties.secrets {
+        let column = columns.get(*index);
+        let text = match source {
+            SecretSource::File(file) => files::secret(file, &format!("`{}`", column.name))?,
+            SecretSource::Variable(name) => match env::var(name) {
                 Ok(text) if !text.is_empty() => text,
-                _ => continue,
+                Ok(_) => return Err(Failure::usage(format!("the variable {name} is empty"))),
+                Err(env::VarError::NotPresent) => {
+                    return Err(Failure::usage(format!("the variable {name} is not set")));
+                }
+                Err(_) => {
+                    return Err(Failure::usage(format!(
+                        "the variable {name} is not Unicode"
+                    )));
+                }
             },
         };
         let value = column.value(&text).map_err(Failure::usage)?;
@@ -73,8 +90,8 @@ pub fn secrets(matches: &ArgMatches, columns: &Columns) -> Result<Change> {
     Ok(change)
 }
 
-fn nulls(matches: &ArgMatches, columns: &Columns, change: &mut Change) -> Result<()> {
-    for name in matches.get_many::<String>("null").into_iter().flatten() {
+fn nulls(properties: &Properties, columns: &Columns, change: &mut Change) -> Result<()> {
+    for name in &properties.nulls {
         let column = find(columns, name)?;
         let value = column.null().map_err(Failure::usage)?;
         insert(change, column, value)?;
@@ -82,11 +99,19 @@ fn nulls(matches: &ArgMatches, columns: &Columns, change: &mut Change) -> Result
     Ok(())
 }
 
-/// The property of a name, in either spelling.
+/// Returns the property of a name, in either spelling.
 pub fn find<'c>(columns: &'c Columns, name: &str) -> Result<&'c Column> {
-    let index = columns.find(name);
-    let index = index.ok_or_else(|| Failure::usage(columns.unknown(name)))?;
-    Ok(columns.get(index))
+    let unknown = || {
+        Failure::usage(format!(
+            "there is no property {}; the properties are {}",
+            columns.unknown(name),
+            columns.names()
+        ))
+    };
+    columns
+        .find(name)
+        .map(|index| columns.get(index))
+        .ok_or_else(unknown)
 }
 
 fn insert(change: &mut Change, column: &Column, value: Value) -> Result<()> {
@@ -100,7 +125,7 @@ fn given_twice(name: &str) -> Failure {
     Failure::usage(format!("`{name}` is given twice"))
 }
 
-/// Two changes in one, of which none sets what the other does.
+/// Joins two changes that set different properties.
 pub fn together(to: &Change, secrets: &Change) -> Result<Change> {
     let mut common = to.clone();
     for (name, value) in secrets {
@@ -111,27 +136,20 @@ pub fn together(to: &Change, secrets: &Change) -> Result<Change> {
     Ok(common)
 }
 
-/// The library's value of a change; if there is none, the reason, which repeats no value.
-pub fn update(change: &Change) -> std::result::Result<PhoneNumberUpdate, String> {
-    serde_json::from_value(Value::Object(change.clone())).map_err(|error| {
-        let text = error.to_string();
-        if text.starts_with("missing field") {
-            format!(
-                "a {}",
-                text.replacen("missing field", "value is needed for", 1)
-            )
-        } else {
-            "a value is not what the document describes".into()
-        }
-    })
-}
-
-/// A value for people; a secret is not shown.
-pub fn shown(columns: &Columns, name: &str, value: &Value) -> String {
+/// Returns a value without its secret.
+pub fn redacted(columns: &Columns, name: &str, value: &Value) -> Value {
     let secret = |index| columns.get(index).secret;
     match value {
-        Value::Null => "null".into(),
+        Value::Null => Value::Null,
         _ if columns.find(name).is_none_or(secret) => REDACTED.into(),
-        value => printable(&value.to_string()),
+        value => value.clone(),
+    }
+}
+
+/// Returns a value for people: redacted, on one line, and not too long.
+pub fn shown(columns: &Columns, name: &str, value: &Value) -> String {
+    match redacted(columns, name, value) {
+        Value::String(text) if text == REDACTED => text,
+        value => shortened(&printable(&value.to_string()), SHOWN).into_owned(),
     }
 }

@@ -1,21 +1,46 @@
-//! Why the program ends without having done what was asked, and with which exit code.
+//! Why the program ends early, and with which exit code.
 
 use std::{fmt, process::ExitCode};
 
-/// What the exit codes say.
+use crate::problem::Problem;
+
+/// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
     Done = 0,
-    /// Something was sent and has failed.
+    /// Something was sent and has failed, or a result could not be written.
     SomeFailed = 1,
-    /// The command line or a file is not right; nothing was sent.
+    /// The command line or a file is wrong; nothing was sent.
     Usage = 2,
-    /// Stopped before the end; `resume` goes on.
+    /// Stopped before the end; `resume` continues.
     Stopped = 3,
     /// The key is missing, or the server refuses it.
     Key = 4,
     Interrupted = 130,
+}
+
+impl Exit {
+    /// The exit code of what the parser of the command line has to say.
+    pub fn from_clap(error: &clap::Error) -> Self {
+        if error.exit_code() == 0 {
+            Self::Done
+        } else {
+            Self::Usage
+        }
+    }
+
+    /// A stable code for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::SomeFailed => "failed",
+            Self::Usage => "usage",
+            Self::Stopped => "stopped",
+            Self::Key => "key",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -24,19 +49,27 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A failure: what it says is for the operator, and has no secret in it.
+/// A failure. Its text is for the operator and has no secret in it.
 #[derive(Debug)]
 pub struct Failure {
     pub exit: Exit,
     text: String,
+    /// The mistakes of a file, if that is the reason.
+    pub mistakes: Vec<Problem>,
+    /// Whether the result that was printed says it already.
+    pub reported: bool,
 }
 
 pub type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub fn new(exit: Exit, text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { exit, text }
+        Self {
+            exit,
+            text: text.into(),
+            mistakes: Vec::new(),
+            reported: false,
+        }
     }
 
     /// Of the command line or a file; nothing was sent.
@@ -46,6 +79,16 @@ impl Failure {
 
     pub fn key(text: impl Into<String>) -> Self {
         Self::new(Exit::Key, text)
+    }
+
+    pub fn with_mistakes(mut self, mistakes: Vec<Problem>) -> Self {
+        self.mistakes = mistakes;
+        self
+    }
+
+    pub fn reported(mut self) -> Self {
+        self.reported = true;
+        self
     }
 }
 

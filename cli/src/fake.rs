@@ -1,51 +1,46 @@
 //! `fake`: the documented API on this machine, to rehearse a job.
 
-use std::{fs, path::PathBuf, thread, time::Duration};
+use std::thread;
 
-use clap::ArgMatches;
 use serde_json::{Map, Value};
 use sigmamind::{PhoneNumber, mock::FakeSigmaMind};
 
 use crate::{
-    export,
-    failure::{Exit, Failure, Result},
-    schema, ui,
+    args::FakeArgs,
+    export::{Export, counterpart},
+    failure::{Exit, Result},
+    schema::{self, Columns},
+    text, ui,
 };
 
-pub fn fake(matches: &ArgMatches) -> Result<Exit> {
+pub fn fake(args: &FakeArgs, columns: &Columns) -> Result<Exit> {
     let fake = FakeSigmaMind::start();
     let mut count = 0;
-    if let Some(path) = matches.get_one::<PathBuf>("file") {
-        let bytes = fs::read(path)
-            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    if let Some(path) = &args.file {
         let names = schema::reported();
-        for (number, known) in export::numbers(path, &bytes)? {
+        let wanted = |name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        for (number, known) in Export::read(path, columns, &wanted)?.into_numbers() {
             fake.insert(&number, phone(&names, &known));
             count += 1;
         }
     }
-    for (times, status) in matches
-        .get_many::<(usize, u16)>("fail")
-        .into_iter()
-        .flatten()
-    {
+    for (times, status) in &args.fail {
         fake.fail_next(*times, *status);
     }
-    if let Some(rate) = matches.get_one("rate-limit") {
-        fake.rate_limit(*rate);
+    if let Some(rate) = args.rate_limit {
+        fake.rate_limit(rate);
     }
-    if let Some(delay) = matches.get_one::<Duration>("delay") {
-        fake.delay(*delay);
+    if let Some(delay) = args.delay {
+        fake.delay(delay);
     }
-    let printed = ui::print(&format!(
+    ui::print_or_fail(&format!(
         "export SIGMAMIND_BASE_URL={}\nexport SIGMAMIND_API_KEY={}",
         fake.url(),
         fake.key()
-    ));
-    printed.map_err(|error| Failure::usage(format!("cannot print: {error}")))?;
+    ))?;
     ui::info(&format!(
-        "This is the server of a rehearsal, with {}; it ends with Ctrl-C.",
-        ui::count(count, "number"),
+        "Fake server with {}; press Ctrl-C to stop it.",
+        text::count(count, "number"),
     ));
     loop {
         thread::park();
@@ -56,7 +51,8 @@ pub fn fake(matches: &ArgMatches) -> Result<Exit> {
 fn phone(names: &[String], known: &Map<String, Value>) -> PhoneNumber {
     let mut properties = Map::new();
     for name in names {
-        if let Some(value) = crate::outcome::counterpart(known, name) {
+        let value = counterpart(known, name).filter(|value| **value != Value::from(""));
+        if let Some(value) = value {
             properties.insert(name.clone(), value.clone());
         }
     }

@@ -6,7 +6,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::{Failure, Result};
 
-/// What the work runs on. From its start on, an interrupt is told to it and ends nothing by itself.
+/// The runtime of a job. Once it is started, signals are events and end nothing by themselves.
 pub struct SignalRuntime {
     pub runtime: Runtime,
     pub interrupts: Interrupts,
@@ -14,7 +14,7 @@ pub struct SignalRuntime {
 
 impl SignalRuntime {
     pub fn start() -> Result<Self> {
-        let cannot = |error: io::Error| Failure::usage(format!("cannot begin: {error}"));
+        let cannot = |error: io::Error| Failure::usage(format!("cannot start: {error}"));
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(cannot)?;
         let interrupts = runtime.block_on(async { Interrupts::new() });
@@ -25,7 +25,7 @@ impl SignalRuntime {
     }
 }
 
-/// What interrupts, as often as it does.
+/// The signals that interrupt a job, each time they come.
 pub struct Interrupts {
     #[cfg(unix)]
     signals: [tokio::signal::unix::Signal; 2],

@@ -2,181 +2,84 @@
 //!
 //! A line is handed to the system before a request leaves ("begun") and after its outcome is known
 //! ("ended"), so that nothing is forgotten when this program is killed. The disk has it a second
-//! later at the most ([`SYNC`]): after a power cut, what the last second had told may be missing,
-//! and is sent again by `resume`. That is safe, because it sets properties to values.
+//! later at most ([`SYNC`]): after a power cut, the last second may be missing, and is sent again by
+//! `resume`. That is safe, because a request sets properties to values.
 //!
-//! A line speaks of a number, never of a row, and has no secret in it.
+//! Each line names its job, so that lines of another are noticed. None has a secret in it. The form
+//! is documented in the README.
+
+mod lines;
+mod read;
 
 use std::{
-    collections::HashMap,
-    fs::{File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, BufRead, BufReader, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sigmamind::E164;
+
+use lines::{Begun, Event, Line, Stamped, Unsent};
+pub use lines::{Ended, FileRef, Job, now};
+pub use read::{Seen, is_journal, peek};
+use read::{read, read_error};
 
 use crate::{
     change::Change,
     failure::{Failure, Result},
-    files,
+    files::{self, beside},
+    history::{History, State},
+    text::{escape_json, quoted},
     ui::warn,
 };
 
 /// How often the disk is made to have what was written.
 pub const SYNC: Duration = Duration::from_secs(1);
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const ENDING: &str = ".journal.jsonl";
 
-/// A line of the journal.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Line {
-    Job(Job),
-    Resumed { at: String },
-    Begun(Begun),
-    Ended(Ended),
-}
-
-/// What is to be done: the first line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Job {
-    version: u32,
-    /// When it was begun.
-    pub at: String,
-    /// The file as it was named, and the fingerprint of its content.
-    pub file: String,
-    pub sha256: String,
-    /// Where the requests go.
-    pub server: String,
-    pub numbers: usize,
-    /// What is set on every number, secrets apart, and which secrets are.
-    pub to: Change,
-    pub secrets: Vec<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Begun {
-    number: E164,
-    /// The names of the properties that it sets.
-    sets: Vec<String>,
-}
-
-/// What became of a number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Ended {
-    pub number: E164,
-    pub outcome: Outcome,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    pub attempts: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Which properties the server reports otherwise than they were sent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub differs: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reported: Option<Map<String, Value>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    Applied,
-    /// Nothing was changed.
-    Failed,
-    /// It failed, and may have taken effect.
-    Unknown,
-}
-
-impl Outcome {
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Failed => "failed",
-            Self::Unknown => "failed, and may have taken effect",
-        }
-    }
-}
-
-/// What the journal knows of a number.
-#[derive(Debug, Default)]
-pub struct Record {
-    /// The names of the properties that were sent.
-    pub sets: Vec<String>,
-    /// It was begun, and nothing is known of its end.
-    pub under_way: bool,
-    /// The last end that is known.
-    pub ended: Option<Ended>,
-}
-
-impl Record {
-    pub fn is_applied(&self) -> bool {
-        let outcome = self.ended.as_ref().map(|ended| ended.outcome);
-        !self.under_way && outcome == Some(Outcome::Applied)
-    }
-
-    pub fn may_be_applied(&self) -> bool {
-        let outcome = self.ended.as_ref().map(|ended| ended.outcome);
-        self.under_way || matches!(outcome, Some(Outcome::Applied | Outcome::Unknown))
-    }
-}
-
-/// What the journal knows of all numbers.
-pub type History = HashMap<E164, Record>;
-
-impl Job {
-    pub fn new(file: &Path, sha256: &str, server: &str, numbers: usize) -> Self {
-        Self {
-            version: VERSION,
-            at: now(),
-            file: file.display().to_string(),
-            sha256: sha256.to_owned(),
-            server: server.to_owned(),
-            numbers,
-            to: Change::new(),
-            secrets: Vec::new(),
-        }
-    }
-}
-
-fn now() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
-}
-
-/// The journal that is kept for a file, unless another is asked for.
+/// Returns the journal that is kept for a file, unless another is named.
 pub fn path_of(file: &Path) -> PathBuf {
     if file == Path::new("-") {
         return format!("stdin{ENDING}").into();
     }
-    files::beside(file, ENDING)
+    beside(file, ENDING)
 }
 
-/// What the files are called that lie beside the journal.
-pub fn stem(journal: &Path) -> PathBuf {
-    let path = journal.as_os_str().to_str().unwrap_or_default();
-    path.strip_suffix(ENDING)
-        .map_or_else(|| journal.to_owned(), PathBuf::from)
+/// Returns the names of the results and of the failed rows, which lie beside the journal.
+pub fn outputs(journal: &Path, ending: &str) -> (PathBuf, PathBuf) {
+    let name = journal.file_name().unwrap_or_default();
+    let bytes = name.as_encoded_bytes();
+    let stem = match name.to_str().and_then(|name| name.strip_suffix(ENDING)) {
+        Some(stem) => journal.with_file_name(stem),
+        None if bytes.ends_with(ENDING.as_bytes()) => without_ending(journal),
+        None => journal.to_owned(),
+    };
+    let failed = format!(".failed.{ending}");
+    (beside(&stem, ".results.csv"), beside(&stem, &failed))
 }
 
-/// Refuses a path where a journal is already.
-pub fn is_free(path: &Path) -> Result<()> {
-    if path.exists() {
-        return Err(Failure::usage(there_already(path)));
-    }
-    Ok(())
+#[cfg(unix)]
+fn without_ending(journal: &Path) -> PathBuf {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let mut bytes = journal.as_os_str().as_bytes().to_vec();
+    bytes.truncate(bytes.len() - ENDING.len());
+    std::ffi::OsString::from_vec(bytes).into()
 }
 
-/// A journal that is open for writing, locked against every other program of this kind.
+#[cfg(not(unix))]
+fn without_ending(journal: &Path) -> PathBuf {
+    journal.to_owned()
+}
+
+/// A journal that is open for writing, locked against other programs of this kind.
 pub struct Journal {
     pub path: PathBuf,
+    id: String,
     inner: Mutex<Inner>,
 }
 
@@ -189,50 +92,58 @@ struct Inner {
 }
 
 impl Journal {
-    /// Begins a journal, which must not be there yet.
-    pub fn create(path: &Path, job: &Job) -> Result<Self> {
+    /// Starts a journal. One that is there is replaced if `force` says so and no job writes it.
+    pub fn create(path: &Path, job: &Job, force: bool) -> Result<Self> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
+        options.read(true).write(true);
+        options.create(force).create_new(!force);
         owner_only(&mut options);
+        let write_error = |error: io::Error| {
+            Failure::usage(format!(
+                "cannot write {}: {error}; nothing was sent",
+                quoted(path)
+            ))
+        };
         let file = options.open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Failure::usage(there_already(path)),
-            _ => Failure::usage(format!("cannot write {}: {error}", path.display())),
+            io::ErrorKind::AlreadyExists => Failure::usage(already_exists(path, &job.server)),
+            _ => write_error(error),
         })?;
         lock(&file, path)?;
-        let journal = Self::of(path, file, 0);
-        let begun = journal.write(&Line::Job(job.clone()));
-        let begun = begun.and_then(|()| journal.sync()).and_then(|()| {
-            // The folder has to know of it, too.
-            if cfg!(unix) {
-                File::open(files::folder(path))?.sync_all()?;
-            }
-            Ok(())
-        });
-        if let Err(error) = begun {
-            let _ = std::fs::remove_file(path);
-            return Err(Failure::usage(format!(
-                "cannot write {}: {error}; nothing was sent",
-                path.display()
-            )));
+        file.set_len(0).map_err(write_error)?;
+        let journal = Self::of(path, job.id.clone(), file, 0);
+        let begun = journal.write(&Line::Job(Box::new(job.clone())));
+        if let Err(error) = begun.and_then(|_| journal.sync()) {
+            let _ = fs::remove_file(path);
+            return Err(write_error(error));
+        }
+        // The folder has to know of it, too, where folders can be synced.
+        if cfg!(unix)
+            && let Err(error) = File::open(files::folder(path)).and_then(|folder| folder.sync_all())
+        {
+            warn(&format!(
+                "the folder of {} cannot be synced ({error}); a power cut could lose the journal",
+                quoted(path)
+            ));
         }
         Ok(journal)
     }
 
-    /// Opens a journal to go on with it. A last line that is cut off is taken away.
+    /// Opens a journal to continue its job. A last line that is cut off is removed.
     pub fn open(path: &Path) -> Result<(Self, Job, History)> {
+        files::check_input(path)?;
         let file = OpenOptions::new().read(true).write(true).open(path);
-        let mut file = file.map_err(|error| cannot_read(path, &error))?;
+        let file = file.map_err(|error| read_error(path, &error))?;
         lock(&file, path)?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text)
-            .map_err(|error| cannot_read(path, &error))?;
-        let (job, history, good) = read(path, &text)?;
-        Ok((Self::of(path, file, good as u64), job, history))
+        let (job, history, good) = read(path, &mut |_| ())?;
+        file.set_len(good)
+            .map_err(|error| read_error(path, &error))?;
+        Ok((Self::of(path, job.id.clone(), file, good), job, history))
     }
 
-    fn of(path: &Path, file: File, length: u64) -> Self {
+    fn of(path: &Path, id: String, file: File, length: u64) -> Self {
         Self {
             path: path.to_owned(),
+            id,
             inner: Mutex::new(Inner {
                 file: Arc::new(file),
                 length,
@@ -242,28 +153,58 @@ impl Journal {
     }
 
     pub fn resumed(&self) -> io::Result<()> {
-        self.write(&Line::Resumed { at: now() })
+        let (job, at) = (self.id.clone(), now());
+        self.write(&Line::Resumed(Event { job, at })).map(drop)
     }
 
-    /// To be called before a request leaves, which must not when this fails.
-    pub fn begun(&self, number: &E164, change: &Change) -> io::Result<()> {
-        self.write(&Line::Begun(Begun {
+    /// Records that a request is about to leave, which must not when this fails.
+    pub fn begun(
+        &self,
+        number: &E164,
+        change: &Change,
+        before: Option<Map<String, Value>>,
+    ) -> io::Result<()> {
+        let begun = Begun {
+            job: self.id.clone(),
+            at: now(),
             number: number.clone(),
             sets: change.keys().cloned().collect(),
-        }))
+            before,
+        };
+        self.write(&Line::Begun(begun)).map(drop)
     }
 
-    pub fn ended(&self, ended: &Ended) -> io::Result<()> {
-        self.write(&Line::Ended(ended.clone()))
+    pub fn unsent(&self, number: &E164) -> io::Result<()> {
+        let (job, at, number) = (self.id.clone(), now(), number.clone());
+        self.write(&Line::Unsent(Unsent { job, at, number }))
+            .map(drop)
     }
 
-    fn write(&self, line: &Line) -> io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
-        text.push(b'\n');
-        self.lock().write(&text)
+    /// Records an outcome; returns where it is.
+    pub fn ended(&self, ended: &Ended) -> io::Result<u64> {
+        let (job, ended) = (self.id.clone(), ended.clone());
+        self.write(&Line::Ended(Box::new(Stamped { job, ended })))
     }
 
-    /// What makes the disk have all that was written so far; it can take its time.
+    fn write(&self, line: &Line) -> io::Result<u64> {
+        let text = escape_json(serde_json::to_string(line)?) + "\n";
+        self.lock().write(text.as_bytes())
+    }
+
+    /// Reads the outcome that was recorded at a byte.
+    pub fn outcome_at(&self, line: u64) -> io::Result<Ended> {
+        let inner = self.lock();
+        let mut reader = BufReader::new(&*inner.file);
+        reader.seek(SeekFrom::Start(line))?;
+        let mut text = Vec::new();
+        reader.read_until(b'\n', &mut text)?;
+        match serde_json::from_slice(&text)? {
+            Line::Ended(stamped) => Ok(stamped.ended),
+            _ => Err(io::Error::other("the journal was changed")),
+        }
+    }
+
+    /// Returns what makes the disk have all that was written so far; it can take its time.
     pub fn syncing(&self) -> impl FnOnce() -> io::Result<()> + Send + 'static {
         let file = self.lock().file.clone();
         move || file.sync_data()
@@ -273,132 +214,109 @@ impl Journal {
         self.syncing()()
     }
 
+    /// Notices that the file was cut, removed or replaced by somebody else.
+    pub fn check(&self) -> io::Result<()> {
+        let mut inner = self.lock();
+        let intact = inner
+            .check_length()
+            .and_then(|()| same_file(&inner.file, &self.path));
+        inner.broken |= intact.is_err();
+        intact
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
-    /// Adds a whole line, or nothing.
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+    fn check_length(&self) -> io::Result<()> {
+        if self.file.metadata()?.len() == self.length {
+            return Ok(());
+        }
+        Err(io::Error::other("it was changed by another program"))
+    }
+
+    /// Adds a whole line, or nothing; returns where.
+    fn write(&mut self, line: &[u8]) -> io::Result<u64> {
         if self.broken {
             return Err(io::Error::other("it could not be written before"));
         }
+        if let Err(error) = self.check_length() {
+            self.broken = true;
+            return Err(error);
+        }
+        let start = self.length;
         let mut file = &*self.file;
         let written = file
-            .seek(SeekFrom::Start(self.length))
+            .seek(SeekFrom::Start(start))
             .and_then(|_| file.write_all(line));
         match written {
             Ok(()) => {
                 self.length += line.len() as u64;
-                Ok(())
+                Ok(start)
             }
             Err(error) => {
                 // Half of a line must not be taken for one.
-                self.broken = file.set_len(self.length).is_err();
+                self.broken = file.set_len(start).is_err();
                 Err(error)
             }
         }
     }
 }
 
-/// Reads a journal, from whoever may be writing it.
-pub fn peek(path: &Path) -> Result<(Job, History)> {
-    let text = std::fs::read(path).map_err(|error| cannot_read(path, &error))?;
-    read(path, &text).map(|(job, history, _)| (job, history))
-}
-
-/// Whether a text begins as a journal does.
-pub fn is_journal(text: &[u8]) -> bool {
-    text.starts_with(br#"{"job":"#)
-}
-
-/// The job, what is known of its numbers, and how much of the text is good.
-fn read(path: &Path, text: &[u8]) -> Result<(Job, History, usize)> {
-    let name = path.display();
-    let good = text.iter().rposition(|byte| *byte == b'\n');
-    let good = good.map_or(0, |last| last + 1);
-    if good == 0 {
-        return Err(Failure::usage(format!(
-            "{name} has not even its first line, so nothing was sent; delete it, and `apply` again"
-        )));
-    }
-    if good < text.len() {
-        warn(&format!(
-            "the last line of {name} is cut off, and counts as not written"
-        ));
-    }
-    let (mut job, mut history) = (None, History::new());
-    for (line, number) in text[..good].split_inclusive(|byte| *byte == b'\n').zip(1..) {
-        let line = serde_json::from_slice(line).map_err(|_| {
-            if number == 1 {
-                return Failure::usage(format!("{name} is not a journal"));
-            }
-            Failure::usage(format!(
-                "{name}:{number}:1: this is not a line of a journal; restore the file, or `apply` \
-                 FILE as a new job with another --journal"
-            ))
-        })?;
-        match line {
-            Line::Job(first) if number == 1 => job = Some(first),
-            Line::Job(_) | Line::Resumed { .. } => {}
-            Line::Begun(Begun { number, sets }) => {
-                let record = history.entry(number).or_default();
-                record.sets = sets;
-                record.under_way = true;
-            }
-            Line::Ended(ended) => {
-                let record = history.entry(ended.number.clone()).or_default();
-                record.under_way = false;
-                record.ended = Some(ended);
-            }
-        }
-    }
-    match job {
-        Some(job) if job.version == VERSION => Ok((job, history, good)),
-        Some(job) => Err(Failure::usage(format!(
-            "{name} is of version {}, which this program does not know; use a newer one",
-            job.version
-        ))),
-        None => Err(Failure::usage(format!("{name} is not a journal"))),
+#[cfg(unix)]
+fn same_file(file: &File, path: &Path) -> io::Result<()> {
+    let here = files::file_identity(&file.metadata()?);
+    match fs::metadata(path) {
+        Ok(there) if files::file_identity(&there) == here => Ok(()),
+        Ok(_) => Err(io::Error::other("it was replaced by another program")),
+        Err(_) => Err(io::Error::other("it was removed by another program")),
     }
 }
 
-fn cannot_read(path: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("cannot read {}: {error}", path.display()))
+#[cfg(not(unix))]
+fn same_file(_: &File, path: &Path) -> io::Result<()> {
+    fs::metadata(path).map(drop)
 }
 
-fn there_already(path: &Path) -> String {
-    let name = path.display();
-    let is = match peek(path) {
-        Ok((job, history)) => {
-            let applied = history
-                .values()
-                .filter(|record| record.is_applied())
-                .count();
-            format!(
-                "it is the journal of a job of {}, with {applied} of {} applied",
-                job.at, job.numbers
-            )
-        }
-        Err(_) => "it is in the way".into(),
+/// Refuses a path that exists, and says what can be done. Only a job that is incomplete and went to
+/// the same server is offered to be resumed.
+pub fn already_exists(path: &Path, server: &str) -> String {
+    let name = quoted(path);
+    let elsewhere = "choose another --journal, or move it away, or use --force to replace it";
+    if !is_journal(path) {
+        return format!("{name} already exists; {elsewhere}");
+    }
+    let Ok((job, history)) = peek(path, &mut |_| ()) else {
+        return format!("{name} already exists; {elsewhere}");
     };
-    format!(
-        "{name} is there already: {is}; go on with `sigmamind resume {name}`, or begin a new job \
-         with another --journal, or move it away"
-    )
+    let applied = history.count(State::Applied);
+    let exists = format!(
+        "{name} already exists (journal of a job at {} started {}, {applied} of {} applied)",
+        job.server, job.at, job.numbers
+    );
+    if applied == job.numbers || job.server != server {
+        return format!("{exists}; {elsewhere}");
+    }
+    format!("{exists}; run `sigmamind resume {name}`, or {elsewhere}")
 }
 
 fn lock(file: &File, path: &Path) -> Result<()> {
-    file.try_lock().map_err(|error| {
-        Failure::usage(match error {
-            TryLockError::WouldBlock => format!(
-                "another sigmamind is at work on {}; wait for its end",
-                path.display()
-            ),
-            TryLockError::Error(error) => format!("cannot lock {}: {error}", path.display()),
-        })
-    })
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(Failure::usage(format!(
+            "{} is locked by another sigmamind process",
+            quoted(path)
+        ))),
+        Err(TryLockError::Error(error)) => {
+            warn(&format!(
+                "{} cannot be locked ({error}); do not run another sigmamind with it",
+                quoted(path)
+            ));
+            Ok(())
+        }
+    }
 }
 
 #[cfg(unix)]

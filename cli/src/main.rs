@@ -1,77 +1,105 @@
-//! Change many of SigmaMind's phone numbers, and know what became of each.
+//! Update many `SigmaMind` phone numbers, and know the outcome of each.
 
+mod api;
 mod apply;
 mod args;
-mod cells;
 mod change;
+mod connection;
 mod export;
 mod failure;
 #[cfg(feature = "fake")]
 mod fake;
 mod files;
-mod form;
+mod history;
 mod input;
 mod interrupt;
 mod journal;
-mod key;
+mod logging;
 mod outcome;
 mod plan;
 mod problem;
 mod progress;
+mod reader;
 mod report;
+mod results;
 mod resume;
 mod rollback;
 mod runner;
 mod schema;
 mod set;
-mod slow;
+mod stops;
+mod text;
 mod ui;
+mod validate;
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{env, ffi::OsString, fs, io, path::Path, process::ExitCode};
 
-use clap::{ArgMatches, Command};
-use clap_complete::Shell;
+use clap::Command;
+use serde_json::json;
 
+use args::{CompletionsArgs, Invocation, ManArgs};
 use failure::{Exit, Failure, Result};
 use schema::Columns;
+use text::{escape_json, quoted};
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args_os().collect();
     let columns = Columns::of_the_document(args::taken());
     let mut command = args::command(&columns);
-    let matches = command.get_matches_mut();
-    match run(&mut command, &matches, &columns) {
+    let exit = match command.try_get_matches_from_mut(&arguments) {
+        Ok(matches) => args::read(&matches, &columns).and_then(|(global, invocation)| {
+            logging::start(&global)?;
+            run(&mut command, invocation, &columns)
+        }),
+        Err(error) if args::is_help(&error) || !args::wants_json(&arguments) => {
+            let _ = error.print();
+            return Exit::from_clap(&error).into();
+        }
+        Err(error) => Err(Failure::usage(error.to_string())),
+    };
+    match exit {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            ui::error(&failure.to_string());
+            report(&failure, &arguments);
             failure.exit.into()
         }
     }
 }
 
-fn run(command: &mut Command, matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
-    let Some((name, matches)) = matches.subcommand() else {
-        return Ok(Exit::Usage);
-    };
-    args::refuse_secrets(matches, columns)?;
-    match name {
-        "set" => set::set(matches, columns),
-        "apply" => apply::apply(matches, columns),
-        "resume" => resume::resume(matches, columns),
-        "rollback" => rollback::rollback(matches, columns),
-        "template" => print(&template(columns)),
-        "schema" => print(&schema::printed()),
+/// Says why the program ends; in JSON too, if that was asked for.
+fn report(failure: &Failure, arguments: &[OsString]) {
+    let text = failure.to_string();
+    ui::error(text.strip_prefix("error: ").unwrap_or(&text));
+    if failure.reported || !args::wants_json(arguments) {
+        return;
+    }
+    let error = json!({ "error": {
+        "code": failure.exit.code(), "message": text, "mistakes": failure.mistakes,
+    } });
+    let _ = ui::print(&escape_json(error.to_string()));
+}
+
+fn run(command: &mut Command, invocation: Invocation, columns: &Columns) -> Result<Exit> {
+    match invocation {
+        Invocation::Set(args, properties) => set::set(&args, &properties, columns),
+        Invocation::Apply(args, properties) => apply::apply(&args, &properties, columns),
+        Invocation::Resume(args, properties) => resume::resume(&args, &properties, columns),
+        Invocation::Rollback(args) => rollback::rollback(&args, columns),
+        Invocation::Api(args) => api::api(&args),
+        Invocation::Template => ui::print_or_fail(&template(columns)),
+        Invocation::Schema => ui::print_or_fail(&schema::printed()),
         #[cfg(feature = "fake")]
-        "fake" => fake::fake(matches),
+        Invocation::Fake(args) => fake::fake(&args, columns),
         #[cfg(not(feature = "fake"))]
-        "fake" => Err(Failure::usage(
+        Invocation::Fake(_) => Err(Failure::usage(
             "this program was built without the fake server; build it with --features fake",
         )),
-        "completions" => completions(command, matches),
-        _ => man(command, matches),
+        Invocation::Completions(args) => completions(command, &args),
+        Invocation::Man(args) => man(command, &args),
     }
 }
 
-/// An empty file for `apply`, which says what its columns are.
+/// An empty file for `apply`, which describes its columns.
 fn template(columns: &Columns) -> String {
     let about = columns.iter().map(|column| {
         format!(
@@ -85,35 +113,33 @@ fn template(columns: &Columns) -> String {
     let names = columns.iter().map(|column| column.name.as_str());
     let names: Vec<_> = [schema::number_name()].into_iter().chain(names).collect();
     format!(
-        "# {}: The number to change, in E.164 form (needed)\n{about}# An empty cell leaves a \
-         property as it is, and \\N sets it to null.\n{}\n",
+        "# {}: The number to update, in E.164 form (required)\n{about}# An empty cell leaves a \
+         property as it is, \\N sets it to null, and \\E to the empty text.\n{}\n",
         schema::number_name(),
         names.join(","),
     )
 }
 
-fn completions(command: &mut Command, matches: &ArgMatches) -> Result<Exit> {
-    let shell = *matches.get_one::<Shell>("shell").expect("it is required");
+fn completions(command: &mut Command, args: &CompletionsArgs) -> Result<Exit> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, command, "sigmamind", &mut text);
-    print(&String::from_utf8_lossy(&text))
+    clap_complete::generate(args.shell, command, "sigmamind", &mut text);
+    ui::print_or_fail(&String::from_utf8_lossy(&text))
 }
 
-fn man(command: &mut Command, matches: &ArgMatches) -> Result<Exit> {
-    let cannot = |error: io::Error| Failure::usage(format!("cannot write the manual: {error}"));
+fn man(command: &mut Command, args: &ManArgs) -> Result<Exit> {
+    let write_error = |path: &Path| {
+        let name = quoted(path);
+        move |error: io::Error| Failure::usage(format!("cannot write {name}: {error}"))
+    };
     command.build();
-    if let Some(folder) = matches.get_one::<PathBuf>("folder") {
-        clap_mangen::generate_to(command.clone(), folder).map_err(cannot)?;
+    if let Some(dir) = &args.dir {
+        fs::create_dir_all(dir).map_err(write_error(dir))?;
+        clap_mangen::generate_to(command.clone(), dir).map_err(write_error(dir))?;
         return Ok(Exit::Done);
     }
     let mut text = Vec::new();
     let page = clap_mangen::Man::new(command.clone());
-    page.render(&mut text).map_err(cannot)?;
-    print(&String::from_utf8_lossy(&text))
-}
-
-fn print(text: &str) -> Result<Exit> {
-    let printed = ui::print(text);
-    printed.map_err(|error| Failure::usage(format!("cannot print: {error}")))?;
-    Ok(Exit::Done)
+    page.render(&mut text)
+        .map_err(write_error(Path::new("standard output")))?;
+    ui::print_or_fail(&String::from_utf8_lossy(&text))
 }

@@ -1,12 +1,16 @@
-//! What is wrong with a file, and where.
+//! Mistakes in a file, and where they are.
 
 use std::fmt;
 
-/// The most that are shown of a file.
-pub const SHOWN: usize = 20;
+use serde::Serialize;
 
-/// Something that is wrong, with its place; it repeats no value but a number.
-#[derive(Debug)]
+use crate::failure::Failure;
+
+/// How many mistakes of a file are shown.
+const SHOWN: usize = 20;
+
+/// A mistake with its place. It repeats no value but a number.
+#[derive(Debug, Serialize)]
 pub struct Problem {
     pub line: usize,
     pub column: usize,
@@ -27,15 +31,52 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The problems of a file, of which there are `all`.
-pub fn list(file: &str, problems: &[Problem], all: usize) -> String {
-    let mut lines = Vec::new();
-    if all > 1 {
-        lines.push(format!("{file} has {all} mistakes, and nothing was sent:"));
+/// The mistakes of a file, of which the first few are kept.
+#[derive(Debug, Default)]
+pub struct Problems {
+    shown: Vec<Problem>,
+    all: usize,
+}
+
+impl Problems {
+    pub fn add(&mut self, problem: Problem) {
+        self.all += 1;
+        if self.shown.len() < SHOWN {
+            self.shown.push(problem);
+        }
     }
-    lines.extend(problems.iter().map(|problem| format!("{file}:{problem}")));
-    if all > problems.len() {
-        lines.push(format!("and {} more like these", all - problems.len()));
+
+    pub fn is_empty(&self) -> bool {
+        self.all == 0
     }
-    lines.join("\n")
+
+    /// Returns the failure that lists them, if there are any.
+    pub fn into_failure(self, file: &str) -> Option<Failure> {
+        if self.all == 0 {
+            return None;
+        }
+        let mut lines = Vec::new();
+        if self.all > 1 {
+            lines.push(format!(
+                "{file} has {} mistakes; nothing was sent:",
+                self.all
+            ));
+        }
+        lines.extend(self.shown.iter().map(|problem| format!("{file}:{problem}")));
+        if self.all > self.shown.len() {
+            lines.push(format!(
+                "and {} more like these",
+                self.all - self.shown.len()
+            ));
+        }
+        Some(Failure::usage(lines.join("\n")).with_mistakes(self.shown))
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        let mut problems = Self::default();
+        problems.add(problem);
+        problems
+    }
 }

@@ -1,285 +1,330 @@
-//! What became of each number, and of all of them.
+//! What became of a job: the results of each number in a file, and a summary of all.
 
 use std::{
     collections::BTreeMap,
     fs, io,
-    io::Write,
     path::{Path, PathBuf},
 };
 
-use clap::ArgMatches;
 use serde_json::{Value, json};
 use sigmamind::E164;
 
 use crate::{
+    args::Format,
+    failure::{Exit, Failure, Result},
     files,
-    input::{Input, Row},
-    journal::{History, Outcome, Record},
-    schema::{self, number_name},
-    ui::{self, count, table},
+    history::{Outcome, State},
+    input::Row,
+    journal::{Ended, now},
+    results::Results,
+    runner::Runner,
+    stops::StopReason,
+    text::{count, escape_json, quoted},
+    ui::{self, table},
 };
 
-/// What became of the rows of a file, in their order.
-pub struct Report<'r> {
-    rows: Vec<(&'r Row, Option<&'r Record>)>,
+/// The files of a job, and how to continue it.
+pub struct Outputs {
+    pub results: PathBuf,
+    pub failed: PathBuf,
+    /// The command that resumes the job, with the options that it needs.
+    pub resume: String,
+    pub server: String,
+    pub started: String,
 }
 
-/// In the order in which they are reported.
-const LABELS: [&str; 5] = ["applied", "failed", "unknown", "under way", "not begun"];
+/// Numbers that failed for one reason.
+struct Group {
+    count: usize,
+    example: E164,
+    message: String,
+    code: String,
+    retryable: bool,
+}
 
-fn label(record: Option<&Record>) -> &'static str {
-    match record {
-        None => LABELS[4],
-        Some(record) if record.under_way => LABELS[3],
-        Some(record) => match record.ended.as_ref().map(|ended| ended.outcome) {
-            Some(Outcome::Applied) => LABELS[0],
-            Some(Outcome::Failed) => LABELS[1],
-            Some(Outcome::Unknown) => LABELS[2],
-            None => LABELS[4],
-        },
-    }
+/// Groups by code, status and what the server said.
+type Groups = BTreeMap<(Option<String>, Option<u16>, Option<String>), Group>;
+
+/// The outcome of a job.
+pub struct Report<'r> {
+    runner: &'r Runner<'r>,
+    outputs: &'r Outputs,
+    stop: &'r StopReason,
+    counts: BTreeMap<State, usize>,
+    groups: Vec<Group>,
+    /// For each property that is reported otherwise: how often, and an example.
+    differing: BTreeMap<String, (usize, E164)>,
+    written: io::Result<()>,
+    failed_rows: io::Result<usize>,
 }
 
 impl<'r> Report<'r> {
-    pub fn new(rows: impl Iterator<Item = &'r Row>, history: &'r History) -> Self {
-        Self {
-            rows: rows.map(|row| (row, history.get(&row.number))).collect(),
-        }
+    /// Writes the files and counts.
+    pub fn of(runner: &'r Runner<'r>, outputs: &'r Outputs, stop: &'r StopReason) -> Self {
+        let mut report = Self {
+            runner,
+            outputs,
+            stop,
+            counts: BTreeMap::new(),
+            groups: Vec::new(),
+            differing: BTreeMap::new(),
+            written: Ok(()),
+            failed_rows: Ok(0),
+        };
+        report.written = report.write_results();
+        report.failed_rows = report.write_failed();
+        report
     }
 
-    pub fn is_all_applied(&self) -> bool {
-        self.rest().is_empty()
+    fn write_results(&mut self) -> io::Result<()> {
+        let mut groups = Groups::new();
+        let path = self.outputs.results.clone();
+        let mut counted = false;
+        let written = files::write(&path, |out| {
+            counted = true;
+            self.each_row(&mut groups, out)
+        });
+        if !counted {
+            let _ = self.each_row(&mut groups, &mut io::sink());
+        }
+        self.groups = groups.into_values().collect();
+        self.groups
+            .sort_by_key(|group| std::cmp::Reverse(group.count));
+        written
+    }
+
+    /// Counts each row, even if it cannot be written.
+    fn each_row(&mut self, groups: &mut Groups, out: &mut dyn io::Write) -> io::Result<()> {
+        let mut results = Results::new(out)?;
+        let mut written = Ok(());
+        for (index, row) in self.runner.input.rows.iter().enumerate() {
+            let state = self.runner.record(index).state;
+            let ended = self
+                .runner
+                .outcome(index)
+                .filter(|_| state != State::Pending);
+            *self.counts.entry(state).or_default() += 1;
+            if let Some(ended) = &ended {
+                self.count(ended, groups);
+            }
+            if written.is_ok() {
+                written = results.row(&row.number, state, ended.as_ref());
+            }
+        }
+        written.and_then(|()| results.finish())
+    }
+
+    fn count(&mut self, ended: &Ended, groups: &mut Groups) {
+        for name in &ended.differs {
+            let (count, _) = self
+                .differing
+                .entry(name.clone())
+                .or_insert_with(|| (0, ended.number.clone()));
+            *count += 1;
+        }
+        if ended.outcome == Outcome::Applied {
+            return;
+        }
+        let key = (ended.code.clone(), ended.status, ended.detail.clone());
+        let group = groups.entry(key).or_insert_with(|| Group {
+            count: 0,
+            example: ended.number.clone(),
+            message: ended.message.clone().unwrap_or_default(),
+            code: ended.code.clone().unwrap_or_default(),
+            retryable: ended.retryable.unwrap_or_default(),
+        });
+        group.count += 1;
+    }
+
+    /// Writes the rows that are not applied; returns how many.
+    fn write_failed(&self) -> io::Result<usize> {
+        let path = &self.outputs.failed;
+        let rest: Vec<&Row> = self.rest().collect();
+        if rest.is_empty() {
+            return match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(0),
+            };
+        }
+        let input = self.runner.input;
+        files::write(path, |out| input.excerpt(rest.iter().copied(), out))?;
+        Ok(rest.len())
     }
 
     /// The rows that are not applied, as far as is known.
-    fn rest(&self) -> Vec<&'r Row> {
-        let rest = self.rows.iter();
-        let rest = rest.filter(|(_, record)| !record.is_some_and(Record::is_applied));
-        rest.map(|(row, _)| *row).collect()
+    fn rest(&self) -> impl Iterator<Item = &'r Row> {
+        let rows = self.runner.input.rows.iter().enumerate();
+        let rest = rows.filter(|(index, _)| self.runner.record(*index).state != State::Applied);
+        rest.map(|(_, row)| row)
     }
 
-    /// Writes the results, and what is left to be applied.
-    pub fn write(&self, input: &Input, stem: &Path) -> io::Result<()> {
-        files::write(&results(stem), |out| self.csv(out))?;
-        let path = failed(stem, input);
-        let rest = self.rest();
-        if rest.is_empty() {
-            return match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            };
+    fn all_applied(&self) -> bool {
+        self.counts.keys().all(|state| *state == State::Applied)
+    }
+
+    /// Prints the report; returns the exit code of the job.
+    pub fn finish(self) -> Result<Exit> {
+        let journal = quoted(&self.runner.journal.path);
+        let synced = self.runner.journal.sync();
+        let mut complete = self.print();
+        self.print_files();
+        for line in self.runner.unwritten() {
+            ui::warn(&format!("not in the journal: {line}"));
         }
-        files::write(&path, |out| input.excerpt(&rest, out))?;
-        Ok(())
+        if let Err(error) = synced {
+            ui::error(&format!("{journal} may not be on the disk: {error}"));
+            complete = false;
+        }
+        if let Some(error) = self
+            .written
+            .as_ref()
+            .err()
+            .or(self.failed_rows.as_ref().err())
+        {
+            ui::error(&format!(
+                "the results cannot be written: {error}; make room and run `{}`",
+                self.outputs.resume
+            ));
+            complete = false;
+        }
+        if self.stop.is_end() {
+            let applied = self.all_applied();
+            return Ok(if applied && complete {
+                Exit::Done
+            } else {
+                Exit::SomeFailed
+            });
+        }
+        let left = self
+            .counts
+            .iter()
+            .filter(|(state, _)| **state != State::Applied);
+        let left = left.map(|(state, count)| format!("{count} {}", state.label()));
+        let left: Vec<_> = left.collect();
+        let text = format!(
+            "{} ({}); run `{}` to continue",
+            self.stop,
+            left.join(", "),
+            self.outputs.resume
+        );
+        Err(Failure::new(self.stop.exit(), text).reported())
     }
 
-    /// A row for each number.
-    fn csv(&self, out: &mut dyn Write) -> io::Result<()> {
-        let reported = schema::reported();
-        let mut out = csv::Writer::from_writer(out);
-        let fixed = [
-            "outcome",
-            "status",
-            "attempts",
-            "requestId",
-            "message",
-            "differs",
-        ];
-        let fixed = [number_name()].into_iter().chain(fixed).map(str::to_owned);
-        let header = fixed.chain(reported.iter().map(|name| format!("reported.{name}")));
-        out.write_record(header)?;
-        for (row, record) in &self.rows {
-            let ended = record.and_then(|record| record.ended.as_ref());
-            let text = |text: Option<String>| text.unwrap_or_default();
-            let mut record = vec![
-                row.number.to_string(),
-                label(*record).to_owned(),
-                text(
-                    ended
-                        .and_then(|ended| ended.status)
-                        .map(|status| status.to_string()),
-                ),
-                text(ended.map(|ended| ended.attempts.to_string())),
-                text(ended.and_then(|ended| ended.request_id.clone())),
-                text(ended.and_then(|ended| ended.message.clone())),
-                text(ended.map(|ended| ended.differs.join(" "))),
-            ];
-            let values = ended.and_then(|ended| ended.reported.as_ref());
-            for name in &reported {
-                let value = values.and_then(|values| values.get(name));
-                record.push(value.map(cell).unwrap_or_default());
+    /// Prints the summary in the format that was asked for; tells whether that worked.
+    fn print(&self) -> bool {
+        let json = |value: Value| escape_json(format!("{value:#}"));
+        let printed = match self.runner.format {
+            Format::Table => ui::print(&self.tables()),
+            Format::Json => ui::print(&json(self.json())),
+            Format::Jsonl => ui::print(&escape_json(json!({ "summary": self.json() }).to_string())),
+            Format::Csv => {
+                fs::read_to_string(&self.outputs.results).and_then(|text| ui::print(&text))
             }
-            out.write_record(record)?;
+        };
+        if let Err(error) = &printed {
+            ui::warn(&format!("the result cannot be printed: {error}"));
         }
-        out.flush()
+        printed.is_ok()
     }
 
-    /// Prints the result as it was asked for, and says where the rest is.
-    pub fn print(&self, matches: &ArgMatches, input: &Input, stem: &Path) {
-        let printed = match matches.get_one::<String>("output").map(String::as_str) {
-            Some("json") => ui::print(&format!("{:#}", self.json(stem))),
-            Some("csv") => {
-                let mut text = Vec::new();
-                let written = self.csv(&mut text);
-                written.and_then(|()| ui::print(&String::from_utf8_lossy(&text)))
-            }
-            _ => ui::print(&self.tables()),
-        };
-        if let Err(error) = printed {
-            ui::warn(&format!("the result could not be printed: {error}"));
+    /// Names the files that were written.
+    fn print_files(&self) {
+        let mut parts = Vec::new();
+        if self.written.is_ok() {
+            parts.push(format!("Results: {}.", quoted(&self.outputs.results)));
         }
-        let results = results(stem);
-        let rest = match self.rest().len() {
-            0 => String::new(),
-            rest => format!(
-                ", and {} to `apply` again in {}",
-                count(rest, "row"),
-                failed(stem, input).display()
-            ),
-        };
-        ui::info(&format!("Every number is in {}{rest}.", results.display()));
-    }
-
-    /// What became of a canary, number by number.
-    pub fn canary(&self) -> String {
-        let rows = self.rows.iter().map(|(row, record)| {
-            let ended = record.and_then(|record| record.ended.as_ref());
-            let message = ended.and_then(|ended| ended.message.clone());
-            let differs = ended
-                .map(|ended| ended.differs.join(", "))
-                .filter(|names| !names.is_empty());
-            let differs = differs.map(|names| format!("reported otherwise: {names}"));
-            [
-                row.number.to_string(),
-                label(*record).to_owned(),
-                message.or(differs).unwrap_or_default(),
-            ]
-        });
-        table(&["number", "outcome", ""], rows)
+        match &self.failed_rows {
+            Ok(0) | Err(_) => {}
+            Ok(rows) => parts.push(format!(
+                "{} not applied: {}.",
+                count(*rows, "row"),
+                quoted(&self.outputs.failed)
+            )),
+        }
+        if !parts.is_empty() {
+            ui::info(&parts.join(" "));
+        }
     }
 
     fn tables(&self) -> String {
-        let counts = self.counts();
-        let counts = LABELS
+        let counts = State::ALL
             .iter()
-            .filter_map(|word| Some((word, *counts.get(word)?)));
-        let mut text = table(
-            &["outcome", "numbers"],
-            counts.map(|(word, count)| [(*word).to_owned(), count.to_string()]),
-        );
-        let failures = self.failures();
-        if !failures.is_empty() {
-            let rows = failures.iter().map(|(why, numbers)| {
+            .filter_map(|state| Some((state, self.counts.get(state)?)));
+        let counts = counts.map(|(state, count)| [state.label().to_owned(), count.to_string()]);
+        let mut text = table(&["outcome", "count"], counts);
+        if !self.groups.is_empty() {
+            let rows = self.groups.iter().map(|group| {
                 [
-                    numbers.len().to_string(),
-                    numbers[0].to_string(),
-                    why.clone(),
+                    group.count.to_string(),
+                    group.example.to_string(),
+                    group.message.clone(),
                 ]
             });
             text += "\n\n";
-            text += &table(&["numbers", "such as", "failure"], rows);
+            text += &table(&["count", "example", "error"], rows);
         }
-        for (name, numbers) in self.differing() {
-            let (numbers, first) = (count(numbers.len(), "number"), numbers[0]);
+        for (name, (numbers, example)) in &self.differing {
+            let numbers = count(*numbers, "number");
             let sentence = format!(
-                "The server reports `{name}` otherwise than it was sent on {numbers}, such as \
-                 {first}."
+                "The server reports a different `{name}` than was sent for {numbers}, e.g. {example}."
             );
             text = [text, sentence].join("\n\n");
         }
         text
     }
 
-    fn json(&self, stem: &Path) -> Value {
-        let counts = self.counts();
-        let failures = self.failures();
-        let failures = failures.iter().map(|(why, numbers)| {
-            json!({ "failure": why, "numbers": numbers.len(), "such_as": numbers[0] })
+    fn json(&self) -> Value {
+        let groups = self.groups.iter().map(|group| {
+            json!({
+                "code": group.code, "retryable": group.retryable, "count": group.count,
+                "example": group.example, "message": group.message,
+            })
         });
-        let differing = self.differing();
-        let differing = differing.iter().map(|(name, numbers)| {
-            json!({ "property": name, "numbers": numbers.len(), "such_as": numbers[0] })
+        let differing = self.differing.iter().map(|(name, (count, example))| {
+            json!({ "property": name, "count": count, "example": example })
         });
-        let mut result = json!({
-            "numbers": self.rows.len(),
-            "failures": failures.collect::<Vec<_>>(),
+        let failed = self.failed_rows.as_ref().is_ok_and(|rows| *rows > 0);
+        let named = |path: &Path, written: bool| written.then(|| path.display().to_string());
+        let stopped = (!self.stop.is_end()).then(|| {
+            json!({
+                "code": self.stop.code(), "message": self.stop.to_string(),
+                "resume": self.outputs.resume,
+            })
+        });
+        let mut json = json!({
+            "numbers": self.runner.input.rows.len(),
+            "unchanged": self.runner.input.unchanged,
+            "server": self.outputs.server,
+            "journal": self.runner.journal.path.display().to_string(),
+            "results": named(&self.outputs.results, self.written.is_ok()),
+            "failed_rows": named(&self.outputs.failed, failed),
+            "started_at": self.outputs.started,
+            "ended_at": now(),
+            "stopped": stopped,
+            "failures": groups.collect::<Vec<_>>(),
             "reported_otherwise": differing.collect::<Vec<_>>(),
-            "results": results(stem),
         });
-        for word in LABELS {
-            result[word.replace(' ', "_")] = counts.get(word).copied().unwrap_or(0).into();
+        for state in State::ALL {
+            json[state.key()] = self.counts.get(&state).copied().unwrap_or(0).into();
         }
-        result
-    }
-
-    fn counts(&self) -> BTreeMap<&'static str, usize> {
-        let mut counts = BTreeMap::new();
-        for (_, record) in &self.rows {
-            *counts.entry(label(*record)).or_default() += 1;
-        }
-        counts
-    }
-
-    /// The kinds of failures, the most frequent first.
-    fn failures(&self) -> Vec<(String, Vec<&'r E164>)> {
-        let ended = self
-            .rows
-            .iter()
-            .filter_map(|(_, record)| record.as_ref()?.ended.as_ref());
-        let failed = ended.filter(|ended| ended.outcome != Outcome::Applied);
-        let kinds = failed.map(|ended| {
-            let message = ended.message.as_deref().unwrap_or_default();
-            (kind(message), &ended.number)
-        });
-        most_first(kinds)
-    }
-
-    /// The properties that are reported otherwise than they were sent.
-    fn differing(&self) -> Vec<(String, Vec<&'r E164>)> {
-        let ended = self
-            .rows
-            .iter()
-            .filter_map(|(_, record)| record.as_ref()?.ended.as_ref());
-        let differing = ended.flat_map(|ended| {
-            let names = ended.differs.iter();
-            names.map(|name| (name.clone(), &ended.number))
-        });
-        most_first(differing)
+        json
     }
 }
 
-fn most_first<'r>(pairs: impl Iterator<Item = (String, &'r E164)>) -> Vec<(String, Vec<&'r E164>)> {
-    let mut groups: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    for (key, number) in pairs {
-        groups.entry(key).or_default().push(number);
-    }
-    let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by_key(|(_, numbers)| std::cmp::Reverse(numbers.len()));
-    groups
-}
-
-/// A message without how many attempts it took, which is not what went wrong.
-fn kind(message: &str) -> String {
-    let Some((before, rest)) = message.split_once(" [after ") else {
-        return message.to_owned();
-    };
-    let after = rest.split_once(']').map_or("", |(_, after)| after);
-    format!("{before}{after}")
-}
-
-/// A reported value as a cell.
-pub fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
-    }
-}
-
-fn results(stem: &Path) -> PathBuf {
-    files::beside(stem, ".results.csv")
-}
-
-fn failed(stem: &Path, input: &Input) -> PathBuf {
-    files::beside(stem, &format!(".failed.{}", input.ending()))
+/// Shows what became of the first numbers, one by one.
+pub fn canary(runner: &Runner, rows: &[usize]) -> String {
+    let rows = rows.iter().map(|index| {
+        let ended = runner.outcome(*index);
+        let message = ended.as_ref().and_then(|ended| ended.message.clone());
+        let differs = ended
+            .map(|ended| ended.differs.join(", "))
+            .filter(|names| !names.is_empty())
+            .map(|names| format!("reported otherwise: {names}"));
+        [
+            runner.input.rows[*index].number.to_string(),
+            runner.record(*index).state.label().to_owned(),
+            message.or(differs).unwrap_or_default(),
+        ]
+    });
+    table(&["number", "outcome", ""], rows)
 }

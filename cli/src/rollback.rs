@@ -1,193 +1,344 @@
-//! `rollback`: a file that sets back what a job has applied.
+//! `rollback`: a file that sets back what a job has changed.
+
+mod summary;
 
 use std::{
-    collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
 };
 
-use clap::ArgMatches;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sigmamind::E164;
 
+use summary::{Extent, Missing, Summary, setting};
+
 use crate::{
-    export,
+    apply::find_file,
+    args::{Format, RollbackArgs},
+    export::{Export, is_same},
     failure::{Exit, Failure, Result},
-    files, journal,
-    outcome::counterpart,
-    schema::{Column, Columns, Kind, number_name},
-    ui::{self, table},
+    files::{self, beside},
+    history::{History, Record},
+    journal::{self, Job, Seen},
+    schema::{Column, Columns, number_name},
+    text::{count, escape_json, quoted},
+    ui,
 };
 
-/// What was there before, by number; the names are the properties' or the answers'.
-type Before = HashMap<E164, Map<String, Value>>;
-
-/// How much is known of a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Known {
-    All,
-    Part,
-    Nothing,
+/// A job that is to be set back.
+struct Rollback<'r> {
+    job: Job,
+    history: History,
+    /// What the server reported after the job.
+    after: Export,
+    columns: &'r Columns,
 }
 
-impl Known {
-    fn label(self) -> &'static str {
-        match self {
-            Self::All => "set back",
-            Self::Part => "set back in part",
-            Self::Nothing => "nothing known",
-        }
-    }
-}
-
-pub fn rollback(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
-    let path = |id: &str| matches.get_one::<PathBuf>(id).expect("it is required");
-    let (_, history) = journal::peek(path("journal"))?;
-    let before = before(path("before"))?;
-    let mut sent: Vec<_> = history
-        .iter()
-        .filter(|(_, record)| record.may_be_applied())
-        .collect();
-    sent.sort_by_key(|(number, _)| *number);
-    if sent.is_empty() {
-        return Err(Failure::usage(format!(
-            "{} has nothing as applied, so there is nothing to set back",
-            path("journal").display()
-        )));
-    }
-
-    let mut used: Vec<&Column> = columns
-        .iter()
-        .filter(|column| {
-            sent.iter()
-                .any(|(_, record)| record.sets.contains(&column.name))
-        })
-        .collect();
-    used.retain(|column| !column.secret);
-    let mut rows = Vec::new();
-    let mut unknown: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut counts: BTreeMap<Known, Vec<&E164>> = BTreeMap::new();
-    for (number, record) in sent {
-        let was = before.get(number);
-        let cells = used.iter().map(|column| {
-            let was = was.filter(|_| record.sets.contains(&column.name))?;
-            text(column, counterpart(was, &column.name)?)
-        });
-        let cells: Vec<Option<String>> = cells.collect();
-        let known = cells.iter().flatten().count();
-        counts
-            .entry(match known {
-                0 => Known::Nothing,
-                known if known == record.sets.len() => Known::All,
-                _ => Known::Part,
-            })
-            .or_default()
-            .push(number);
-        for name in &record.sets {
-            let place = used.iter().position(|column| column.name == *name);
-            if place.is_none_or(|index| cells[index].is_none()) {
-                *unknown.entry(name).or_default() += 1;
-            }
-        }
-        if known > 0 {
-            let cells = cells.into_iter().map(Option::unwrap_or_default);
-            rows.push(
-                [number.to_string()]
-                    .into_iter()
-                    .chain(cells)
-                    .collect::<Vec<_>>(),
-            );
-        }
-    }
-
-    if !rows.is_empty() {
-        let back = path("back");
-        write(back, &used, &rows)?;
-        ui::info(&format!(
-            "`sigmamind apply {0}` sets them back.",
-            back.display()
-        ));
-    }
-    print(matches, &counts, &unknown);
-    let all = counts.keys().all(|known| *known == Known::All);
-    Ok(if all { Exit::Done } else { Exit::SomeFailed })
-}
-
-fn write(back: &Path, used: &[&Column], rows: &[Vec<String>]) -> Result<()> {
-    let written = files::write(back, |out| {
-        let mut out = csv::Writer::from_writer(out);
-        let names = used.iter().map(|column| column.name.as_str());
-        out.write_record([number_name()].into_iter().chain(names))?;
-        for row in rows {
-            out.write_record(row)?;
-        }
-        out.flush()
-    });
-    written.map_err(|error| Failure::usage(format!("cannot write {}: {error}", back.display())))
-}
-
-fn print(
-    matches: &ArgMatches,
-    counts: &BTreeMap<Known, Vec<&E164>>,
-    unknown: &BTreeMap<&str, usize>,
-) {
-    let kinds = counts.iter();
-    let kinds = kinds.map(|(known, numbers)| (known.label(), numbers.len(), numbers[0]));
-    let text = match matches.get_one::<String>("output").map(String::as_str) {
-        Some("json") => {
-            let kinds = kinds.map(|(known, numbers, first)| {
-                json!({ "known": known, "numbers": numbers, "such_as": first })
-            });
-            let result = json!({ "numbers": kinds.collect::<Vec<_>>(), "unknown": unknown });
-            format!("{result:#}")
-        }
-        Some("csv") => {
-            let lines = kinds.map(|(known, numbers, first)| format!("{known},{numbers},{first}\n"));
-            format!("known,numbers,such as\n{}", lines.collect::<String>())
-        }
-        _ => {
-            let rows = kinds.map(|(known, numbers, first)| {
-                [known.to_owned(), numbers.to_string(), first.to_string()]
-            });
-            let mut text = table(&["what", "numbers", "such as"], rows);
-            if !unknown.is_empty() {
-                let rows = unknown.iter();
-                let rows = rows.map(|(name, numbers)| [(*name).to_owned(), numbers.to_string()]);
-                text += "\n\n";
-                text += &table(&["what it was is not known", "numbers"], rows);
-            }
-            text
+pub fn rollback(args: &RollbackArgs, columns: &Columns) -> Result<Exit> {
+    let mut kept = Export::default();
+    let mut after = Export::default();
+    let is_property = |name: &str| {
+        columns
+            .iter()
+            .any(|column| column.name.eq_ignore_ascii_case(name))
+    };
+    let (job, history) = journal::peek(&args.journal, &mut |seen| match seen {
+        Seen::Before(number, values) => insert(&mut kept, number, &values, &is_property),
+        Seen::Reported(number, values) => insert(&mut after, number, &values, &is_property),
+    })?;
+    let rollback = Rollback {
+        job,
+        history,
+        after,
+        columns,
+    };
+    let missing = beside(&args.output, ".missing.csv");
+    rollback.check_files(args, &missing)?;
+    let before = match &args.before {
+        Some(path) => rollback.before(args, path, &is_property)?,
+        None if rollback.job.before.is_some() => kept,
+        None => {
+            return Err(Failure::usage(
+                "the old values are not known; use --before FILE with an export from before the \
+                 job, or an earlier journal",
+            ));
         }
     };
-    if let Err(error) = ui::print(&text) {
-        ui::warn(&format!("the result could not be printed: {error}"));
-    }
+    rollback.run(args, &before, &missing)
 }
 
-/// What the numbers were, by an export or by what an earlier job was told.
-fn before(path: &Path) -> Result<Before> {
-    let bytes = fs::read(path)
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
-    if !journal::is_journal(&bytes) {
-        return export::numbers(path, &bytes);
-    }
-    let (_, history) = journal::peek(path)?;
-    let reported = history.into_iter().filter_map(|(number, record)| {
-        let reported = record.ended?.reported?;
-        Some((number, reported))
-    });
-    Ok(reported.collect())
+/// Keeps the values that a request can set.
+fn insert(
+    export: &mut Export,
+    number: E164,
+    values: &Map<String, Value>,
+    is_property: &dyn Fn(&str) -> bool,
+) {
+    let values = values.iter().filter(|(name, _)| is_property(name));
+    export.insert(
+        number,
+        values.map(|(name, value)| (name.as_str(), value.clone())),
+    );
 }
 
-/// The cell that sets a property to what it was; none if it cannot be set to that.
-fn text(column: &Column, was: &Value) -> Option<String> {
-    match was {
-        Value::Null => column.nullable.then(|| r"\N".to_owned()),
-        Value::String(text) if text.is_empty() => None,
-        Value::String(text) if text == crate::change::REDACTED => None,
-        Value::String(text) => Some(text.clone()),
-        // A number that was reported as an integer has lost its `+`.
-        Value::Number(number) if column.kind == Kind::Text => Some(format!("+{number}")),
-        value => Some(value.to_string()),
+impl Rollback<'_> {
+    fn check_files(&self, args: &RollbackArgs, missing: &Path) -> Result<()> {
+        let mut files = files::Plan::new(args.force);
+        let results = journal::outputs(&args.journal, "csv");
+        let failed = journal::outputs(&args.journal, "jsonl").1;
+        let file = find_file(&args.journal, &self.job.file);
+        let own = [&args.journal, &file, &results.0, &results.1, &failed];
+        for path in own {
+            files.input(path);
+        }
+        if let Some(before) = &args.before {
+            if let Some(own) = own.into_iter().find(|own| files::is_same(own, before)) {
+                let what = if *own == args.journal {
+                    "the job itself"
+                } else {
+                    "a file of the job"
+                };
+                return Err(Failure::usage(format!(
+                    "{} is {what}, so it does not have the values from before; use an export from \
+                     before the job, or an earlier journal",
+                    quoted(before)
+                )));
+            }
+            files.input(before);
+        }
+        files.output(&args.output, false)?;
+        files.output(missing, false)
+    }
+
+    /// Reads what the numbers were; refuses what is from after the job.
+    fn before(
+        &self,
+        args: &RollbackArgs,
+        path: &Path,
+        is_property: &dyn Fn(&str) -> bool,
+    ) -> Result<Export> {
+        let name = quoted(path);
+        if journal::is_journal(path) {
+            let mut before = Export::default();
+            let (job, _) = journal::peek(path, &mut |seen| {
+                if let Seen::Reported(number, values) = seen {
+                    insert(&mut before, number, &values, is_property);
+                }
+            })?;
+            if job.id == self.job.id {
+                return Err(Failure::usage(format!(
+                    "{name} is a copy of the job's own journal"
+                )));
+            }
+            if job.at >= self.job.at {
+                return Err(Failure::usage(format!(
+                    "{name} is the journal of a later job (started {}, after {})",
+                    job.at, self.job.at
+                )));
+            }
+            return Ok(before);
+        }
+        let before = Export::read(path, self.columns, is_property)?;
+        if before.sha256 == self.job.file.sha256 {
+            return Err(Failure::usage(format!(
+                "{name} is a copy of the job's file, so it has the new values"
+            )));
+        }
+        let (same, all) = self.compare(&before);
+        if same == all && all > 0 && !args.force {
+            return Err(Failure::usage(format!(
+                "{name} has the values that the job has set, on all {}; it seems to be from after \
+                 the job; use --force if it is not",
+                count(all, "number")
+            )));
+        }
+        self.warn_if_later(path);
+        Ok(before)
+    }
+
+    /// On how many numbers the old values are those that the server reported after the job; and of
+    /// how many numbers both are known.
+    fn compare(&self, before: &Export) -> (usize, usize) {
+        let (mut same, mut all) = (0, 0);
+        for (number, record) in &self.history.records {
+            if !record.may_be_applied() {
+                continue;
+            }
+            let sets = self.history.sets.get(record.sets).into_iter().flatten();
+            let pairs: Vec<_> = sets
+                .filter_map(|name| Some((before.get(number, name)?, self.after.get(number, name)?)))
+                .collect();
+            all += usize::from(!pairs.is_empty());
+            let is_so = pairs.iter().all(|(before, after)| is_same(before, after));
+            same += usize::from(!pairs.is_empty() && is_so);
+        }
+        (same, all)
+    }
+
+    fn warn_if_later(&self, path: &Path) {
+        let written = fs::metadata(path).and_then(|file| file.modified());
+        let started = humantime::parse_rfc3339(&self.job.at);
+        if let (Ok(written), Ok(started)) = (written, started)
+            && written > started
+        {
+            ui::warn(&format!(
+                "{} was written after the job was started ({}); check that its values are from \
+                 before",
+                quoted(path),
+                self.job.at
+            ));
+        }
+    }
+
+    /// Writes both files, and says what can be set back.
+    fn run(&self, args: &RollbackArgs, before: &Export, missing: &Path) -> Result<Exit> {
+        let mut sent: Vec<_> = self
+            .history
+            .records
+            .iter()
+            .filter(|(_, record)| record.may_be_applied())
+            .collect();
+        sent.sort_by_key(|(number, _)| *number);
+        if sent.is_empty() {
+            return Err(Failure::usage(format!(
+                "{} has nothing that may be applied, so there is nothing to set back",
+                quoted(&args.journal)
+            )));
+        }
+        let used = self.used(&sent);
+        let mut out = csv::Writer::from_writer(Vec::new());
+        let names = used.iter().map(|column| column.name.as_str());
+        let write_error = |error: csv::Error| Failure::usage(error.to_string());
+        out.write_record([number_name()].into_iter().chain(names))
+            .map_err(write_error)?;
+        let mut summary = Summary::default();
+        for (number, record) in sent {
+            let cells = self.cells(number, record, &used, before, &mut summary);
+            if cells.iter().any(|cell| !cell.is_empty()) {
+                let row = [number.to_string()].into_iter().chain(cells);
+                out.write_record(row).map_err(write_error)?;
+                summary.rows += 1;
+            }
+        }
+        let text = out.into_inner().unwrap_or_default();
+        Self::finish(args, missing, &text, &summary)
+    }
+
+    /// The properties that the job has set and that are no secrets.
+    fn used(&self, sent: &[(&E164, &Record)]) -> Vec<&Column> {
+        let mut sets = vec![false; self.history.sets.len()];
+        for (_, record) in sent {
+            sets[record.sets] = true;
+        }
+        let sets: Vec<_> = self
+            .history
+            .sets
+            .iter()
+            .zip(sets)
+            .filter(|(_, used)| *used)
+            .collect();
+        let is_used = |name: &String| sets.iter().any(|(set, _)| set.contains(name));
+        let columns = self.columns.iter();
+        columns
+            .filter(|column| !column.secret && is_used(&column.name))
+            .collect()
+    }
+
+    /// The cells that set a number back; an empty one leaves a property as it is.
+    fn cells(
+        &self,
+        number: &E164,
+        record: &Record,
+        used: &[&Column],
+        before: &Export,
+        summary: &mut Summary,
+    ) -> Vec<String> {
+        let sets = self
+            .history
+            .sets
+            .get(record.sets)
+            .map_or(&[][..], Vec::as_slice);
+        let mut cells = vec![String::new(); used.len()];
+        let mut known = 0;
+        for name in sets {
+            let place = used.iter().position(|column| column.name == *name);
+            let restored = match place {
+                None => Err("a secret or no property any more; it is in no export"),
+                Some(index) => {
+                    let missing = if before.contains(number) {
+                        "the old values do not have this property"
+                    } else {
+                        "the old values do not have this number"
+                    };
+                    let value = before.get(number, name).ok_or(missing);
+                    value
+                        .and_then(|value| setting(used[index], value))
+                        .map(|text| (index, text))
+                }
+            };
+            match restored {
+                Ok((index, text)) => {
+                    cells[index] = text;
+                    known += 1;
+                }
+                Err(reason) => summary.missing.push(Missing {
+                    number: number.clone(),
+                    property: name.clone(),
+                    reason,
+                }),
+            }
+        }
+        let extent = match known {
+            0 => Extent::Nothing,
+            known if known == sets.len() => Extent::All,
+            _ => Extent::Part,
+        };
+        let (count, _) = summary
+            .extents
+            .entry(extent)
+            .or_insert_with(|| (0, number.clone()));
+        *count += 1;
+        cells
+    }
+
+    fn finish(args: &RollbackArgs, missing: &Path, rows: &[u8], summary: &Summary) -> Result<Exit> {
+        let mut written: Vec<PathBuf> = Vec::new();
+        let mut write = |path: &Path, text: &[u8]| {
+            let result = files::write(path, |out| out.write_all(text));
+            written.push(path.to_owned());
+            result.map_err(|error| {
+                Failure::new(
+                    Exit::SomeFailed,
+                    format!("cannot write {}: {error}", quoted(path)),
+                )
+            })
+        };
+        if summary.rows > 0 {
+            write(&args.output, rows)?;
+            ui::info(&format!(
+                "`sigmamind apply {}` sets {} back.",
+                quoted(&args.output),
+                count(summary.rows, "number")
+            ));
+        }
+        if !summary.missing.is_empty() {
+            write(missing, summary.missing_csv().as_bytes())?;
+            ui::info(&format!(
+                "What cannot be set back, and why: {}.",
+                quoted(missing)
+            ));
+        }
+        let text = match args.format.format {
+            Format::Table => summary.tables(),
+            Format::Csv => summary.missing_csv(),
+            Format::Json => escape_json(format!("{:#}", summary.json(args, missing))),
+            Format::Jsonl => escape_json(summary.json(args, missing).to_string()),
+        };
+        ui::print_or_fail(&text)?;
+        Ok(if summary.missing.is_empty() {
+            Exit::Done
+        } else {
+            Exit::SomeFailed
+        })
     }
 }

@@ -1,142 +1,145 @@
-//! The sending of many numbers, each of them recorded, and the report on them.
+//! The sending of many numbers, each of them recorded.
+//!
+//! A job is sent in rounds. A round ends when there is nothing more to send, when the job is
+//! stopped, or when the server is in trouble. Then the numbers that failed for a passing reason wait
+//! a moment and go into the next round, behind the others.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
     io,
+    time::Duration,
 };
 
-use clap::ArgMatches;
+use serde_json::{Map, Value};
 use sigmamind::{Batch, Call, Client, Error, PhoneNumber, Response};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
-    time::interval,
+    time::{Instant, interval, sleep_until},
 };
 
 use crate::{
-    change,
-    failure::{Exit, Failure, Result},
+    args::{Format, Sending},
+    change::Change,
+    connection::Gate,
+    export::Export,
+    history::{Doubt, History, Outcome, Record, State},
     input::{Input, Row},
     interrupt::{Interrupts, SignalRuntime},
-    journal::{self, History, Journal, SYNC},
+    journal::{Ended, Journal, SYNC},
     outcome,
     progress::Progress,
-    report::Report,
-    schema::Columns,
-    slow::Slow,
+    report,
+    stops::{StopReason, Watch, seconds},
+    text::escape_json,
     ui,
+    validate::update,
 };
 
-/// How it is sent.
-pub struct Options {
-    at_once: usize,
-    max_failures: Option<usize>,
-    pub canary: Option<usize>,
-    yes: bool,
+/// How long a stopped job waits for requests in flight: as long as an attempt may take by default.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// The wait before the second round; it doubles with each further round without a success.
+const FIRST_HOLD: Duration = Duration::from_millis(500);
+const LONGEST_HOLD: Duration = Duration::from_secs(8);
+
+type Answer = std::result::Result<Response<PhoneNumber>, Error>;
+
+/// A job with everything it needs.
+pub struct Runner<'r> {
+    pub input: &'r Input<'r>,
+    pub before: Option<&'r Export>,
+    pub client: Client,
+    pub gate: Gate,
+    pub sending: &'r Sending,
+    pub format: Format,
+    pub journal: Journal,
+    state: RefCell<Progressed>,
 }
 
-impl Options {
-    pub fn of(matches: &ArgMatches) -> Self {
-        let number = |id: &str| matches.get_one::<u32>(id).map(|number| *number as usize);
-        Self {
-            at_once: matches
-                .get_one::<u16>("at-once")
-                .map_or(8, |n| usize::from(*n)),
-            max_failures: number("max-failures"),
-            canary: number("canary"),
-            yes: matches.get_flag("yes"),
-        }
-    }
-
-    /// Whether the operator wants it.
-    pub fn agree(&self, question: &str) -> Result<bool> {
-        if self.yes {
-            Ok(true)
-        } else {
-            ui::ask(question)
-        }
-    }
+/// What changes while a job runs.
+struct Progressed {
+    /// For each row.
+    records: Vec<Record>,
+    /// Outcomes that the journal does not have, by row.
+    unwritten: HashMap<usize, Ended>,
+    watch: Watch,
+    /// How often a row was sent again.
+    tries: HashMap<usize, u32>,
+    /// Rows to send in the next round.
+    deferred: Vec<usize>,
+    /// A pause that the server asked for.
+    pause: Option<Duration>,
+    /// How many requests the ended calls have sent.
+    attempts: u32,
+    /// Why the journal could not be written.
+    broken: Option<io::Error>,
 }
 
-/// Why sending has ended.
-pub enum StopReason {
-    /// There is nothing more to send.
-    End,
-    /// 401 or 403.
-    Key,
-    TooManyFailures,
-    Declined,
-    Interrupted,
-    /// The journal cannot be written.
-    Journal(io::Error),
-}
-
-/// A job, with all that it takes.
-pub struct Runner<'w> {
-    columns: &'w Columns,
-    input: &'w Input<'w>,
-    client: Client,
-    options: Options,
-    journal: Journal,
-    history: RefCell<History>,
-    failures: Cell<usize>,
-    /// What could not be written into the journal.
-    unwritten: RefCell<Vec<String>>,
-}
-
-impl<'w> Runner<'w> {
+impl<'r> Runner<'r> {
     pub fn new(
-        columns: &'w Columns,
-        input: &'w Input<'w>,
-        client: Client,
-        options: Options,
+        input: &'r Input<'r>,
+        before: Option<&'r Export>,
+        (client, gate): (Client, Gate),
+        (sending, format): (&'r Sending, Format),
         journal: Journal,
-        history: History,
+        history: &History,
     ) -> Self {
+        let records = input.rows.iter().map(|row| history.get(&row.number));
         Self {
-            columns,
             input,
+            before,
             client,
-            options,
+            gate,
+            sending,
+            format,
             journal,
-            history: RefCell::new(history),
-            failures: Cell::default(),
-            unwritten: RefCell::default(),
+            state: RefCell::new(Progressed {
+                records: records.collect(),
+                unwritten: HashMap::new(),
+                watch: Watch::new(sending),
+                tries: HashMap::new(),
+                deferred: Vec::new(),
+                pause: None,
+                attempts: 0,
+                broken: None,
+            }),
         }
     }
 
-    /// Sends what is left of the rows, and reports on all of them.
-    pub fn run(
-        &self,
-        signals: SignalRuntime,
-        matches: &ArgMatches,
-        rows: &[Row],
-        rest: &[&Row],
-    ) -> Result<Exit> {
+    /// Sends these rows in their order; returns why it ended.
+    pub fn run(&self, signals: &mut SignalRuntime, rows: &[usize]) -> StopReason {
+        let canary = self.sending.canary.map_or(0, |canary| canary as usize);
+        let (first, others) = rows.split_at(canary.min(rows.len()));
         let SignalRuntime {
             runtime,
-            mut interrupts,
+            interrupts,
         } = signals;
-        let slow = Slow::listen();
-        let (first, others) = rest.split_at(self.options.canary.unwrap_or(0).min(rest.len()));
-        let mut stop = runtime.block_on(self.send(first, &mut interrupts, &slow));
-        if !first.is_empty() && matches!(stop, StopReason::End) && !others.is_empty() {
+        let mut stop = runtime.block_on(self.send(first, interrupts));
+        if !first.is_empty() && stop.is_end() && !others.is_empty() {
             stop = self.after_canary(first, others.len());
         }
-        if matches!(stop, StopReason::End) {
-            stop = runtime.block_on(self.send(others, &mut interrupts, &slow));
+        if stop.is_end() {
+            stop = runtime.block_on(self.send(others, interrupts));
         }
-        self.report(matches, rows, &stop)
+        if stop.is_end()
+            && let Err(error) = self.journal.check()
+        {
+            stop = StopReason::Journal(error);
+        }
+        stop
     }
 
-    fn after_canary(&self, first: &[&Row], others: usize) -> StopReason {
-        let history = self.history.borrow();
-        let report = Report::new(first.iter().copied(), &history);
-        ui::info(&report.canary());
-        let agreed = if self.options.yes {
-            Ok(report.is_all_applied())
+    fn after_canary(&self, first: &[usize], others: usize) -> StopReason {
+        ui::info(&report::canary(self, first));
+        let agreed = if self.sending.yes {
+            Ok(first
+                .iter()
+                .all(|row| self.record(*row).state == State::Applied))
         } else {
             ui::ask(&format!("Send the other {others}?"))
         };
+        self.state.borrow_mut().watch.restart();
         match agreed {
             Ok(true) => StopReason::End,
             Ok(false) => StopReason::Declined,
@@ -144,146 +147,353 @@ impl<'w> Runner<'w> {
         }
     }
 
-    async fn send(&self, rows: &[&Row], interrupts: &mut Interrupts, slow: &Slow) -> StopReason {
-        if rows.is_empty() {
-            return StopReason::End;
+    async fn send(&self, rows: &[usize], interrupts: &mut Interrupts) -> StopReason {
+        let mut progress = Progress::new(rows.len());
+        let queue = RefCell::new(VecDeque::from(rows.to_vec()));
+        let mut holds = 0;
+        loop {
+            let before = progress.done();
+            if let Some(stop) = self.round(&queue, interrupts, &mut progress).await {
+                return stop;
+            }
+            let pause = self.next_round(&queue);
+            if queue.borrow().is_empty() {
+                return StopReason::End;
+            }
+            holds = if progress.done() > before {
+                0
+            } else {
+                holds + 1
+            };
+            let hold = (FIRST_HOLD * 2_u32.pow(holds.min(8))).min(LONGEST_HOLD);
+            if let Some(pause) = pause {
+                let pause = seconds(pause);
+                progress.info(&format!("The server asks for a pause of {pause}; waiting."));
+            }
+            let until = Instant::now() + pause.unwrap_or_default().max(hold);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = interrupts.next() => return StopReason::Interrupted,
+                    () = sleep_until(until) => break,
+                    () = tokio::time::sleep(SYNC) => progress.tick(&self.client),
+                }
+            }
+            if pause.is_some() {
+                self.state.borrow_mut().watch.restart();
+            }
         }
-        let mut progress = Progress::new(rows.len(), slow.clone());
+    }
+
+    /// Puts the deferred rows behind the others; returns the pause that the server asked for.
+    fn next_round(&self, queue: &RefCell<VecDeque<usize>>) -> Option<Duration> {
+        let mut state = self.state.borrow_mut();
+        queue.borrow_mut().extend(state.deferred.drain(..));
+        state.pause.take()
+    }
+
+    /// Sends until the queue is empty, the server is in trouble, or the job is stopped.
+    async fn round(
+        &self,
+        queue: &RefCell<VecDeque<usize>>,
+        interrupts: &mut Interrupts,
+        progress: &mut Progress,
+    ) -> Option<StopReason> {
         let mut ticks = interval(SYNC);
         let mut syncing = None::<JoinHandle<io::Result<()>>>;
-        let broken = RefCell::new(None);
+        let started = RefCell::new(Vec::new());
         // Each is recorded just before it begins.
-        let calls = rows.iter().map_while(|row| {
+        let calls = std::iter::from_fn(|| {
+            let row = queue.borrow_mut().pop_front()?;
             let call = self.begin(row);
-            call.map_err(|error| broken.replace(Some(error))).ok()
+            if call.is_none() {
+                queue.borrow_mut().push_front(row);
+            }
+            started.borrow_mut().push(row);
+            call
         });
-        let mut batch = Batch::new(calls).concurrency(self.options.at_once);
-        let mut stop = StopReason::End;
-        loop {
+        let mut batch = Batch::new(calls).concurrency(usize::from(self.sending.concurrency));
+        let mut stop = None;
+        let mut drained = None;
+        while !self.is_drained(&mut drained) {
             tokio::select! {
                 biased;
                 () = interrupts.next() => {
-                    if matches!(stop, StopReason::Interrupted) {
+                    if self.gate.is_closed() {
+                        stop = Some(StopReason::Interrupted);
                         break;
                     }
-                    stop = StopReason::Interrupted;
+                    stop = Some(StopReason::Interrupted);
+                    self.gate.close();
                     batch.stop();
-                    progress.say(
-                        "Interrupted: what is under way is finished; once more stops at once.",
+                    progress.info(
+                        "Interrupted: finishing requests in flight; press Ctrl-C again to stop now.",
                     );
                 }
                 _ = ticks.tick() => {
-                    progress.tick();
-                    if syncing.as_ref().is_none_or(JoinHandle::is_finished) {
-                        let last = syncing.replace(spawn_blocking(self.journal.syncing()));
-                        if let Some(last) = last && let Ok(Err(error)) = last.await {
-                            broken.replace(Some(error));
-                            batch.stop();
-                        }
-                    }
+                    progress.tick(&self.client);
+                    self.check_journal(&mut syncing).await;
                 }
                 next = batch.next() => {
-                    let Some((index, outcome)) = next else { break };
-                    progress.ended(outcome.is_ok());
-                    if let Err(error) = self.end(rows[index], &outcome) {
-                        broken.replace(Some(error));
-                        batch.stop();
-                    }
-                    if let (StopReason::End, Err(error)) = (&stop, outcome)
-                        && let Some(reason) = self.stops_at(&error)
-                    {
+                    let Some((index, answer)) = next else { break };
+                    let row = started.borrow()[index];
+                    let reason = self.end(row, &answer, progress);
+                    if stop.is_none() && reason.is_some() {
+                        self.gate.close();
                         stop = reason;
+                    }
+                    if stop.is_some() || self.is_troubled() {
                         batch.stop();
                     }
                 }
+            }
+            if self.state.borrow().broken.is_some() && !self.gate.is_closed() {
+                self.gate.close();
+                batch.stop();
             }
         }
         drop(batch);
-        drop(progress);
-        broken.into_inner().map_or(stop, StopReason::Journal)
+        self.put_back(&started.into_inner());
+        match self.state.borrow_mut().broken.take() {
+            Some(error) => Some(StopReason::Journal(error)),
+            None => stop,
+        }
     }
 
-    /// Why a failure ends it all, if it does.
-    fn stops_at(&self, error: &Error) -> Option<StopReason> {
-        let failures = self.failures.get() + 1;
-        self.failures.set(failures);
-        if error.is_auth() {
-            return Some(StopReason::Key);
+    /// Whether a stopped job has nothing more to wait for: all requests that left are answered, or
+    /// time is over.
+    fn is_drained(&self, until: &mut Option<Instant>) -> bool {
+        if !self.gate.is_closed() {
+            return false;
         }
-        let most = self.options.max_failures?;
-        (failures >= most).then_some(StopReason::TooManyFailures)
+        let until = *until.get_or_insert_with(|| Instant::now() + DRAIN);
+        self.all_answered() || Instant::now() >= until
+    }
+
+    fn all_answered(&self) -> bool {
+        self.gate.attempts() == self.state.borrow().attempts
+    }
+
+    /// Records that nothing was sent of what was begun and did not leave.
+    fn put_back(&self, started: &[usize]) {
+        if !self.gate.is_closed() || !self.all_answered() {
+            return;
+        }
+        for index in started {
+            if self.record(*index).state == State::InFlight {
+                self.unsent(*index, &self.input.rows[*index]);
+            }
+        }
+    }
+
+    async fn check_journal(&self, syncing: &mut Option<JoinHandle<io::Result<()>>>) {
+        if syncing.as_ref().is_none_or(JoinHandle::is_finished) {
+            let last = syncing.replace(spawn_blocking(self.journal.syncing()));
+            if let Some(last) = last
+                && let Ok(Err(error)) = last.await
+            {
+                self.broken(error);
+            }
+        }
+        if let Err(error) = self.journal.check() {
+            self.broken(error);
+        }
+    }
+
+    fn is_troubled(&self) -> bool {
+        let state = self.state.borrow();
+        state.watch.is_troubled() || state.pause.is_some()
+    }
+
+    fn broken(&self, error: io::Error) {
+        self.state.borrow_mut().broken.get_or_insert(error);
     }
 
     /// Records that a number is begun, and makes its call.
-    fn begin(&self, row: &Row) -> io::Result<Call<PhoneNumber>> {
+    fn begin(&self, index: usize) -> Option<Call<PhoneNumber>> {
+        let row = &self.input.rows[index];
         let change = self.input.change(row);
-        let change = change.map_err(|failure| io::Error::other(failure.to_string()))?;
-        let update = change::update(&change).map_err(io::Error::other)?;
-        self.journal.begun(&row.number, &change)?;
-        let mut history = self.history.borrow_mut();
-        let record = history.entry(row.number.clone()).or_default();
-        record.under_way = true;
-        record.sets = change.keys().cloned().collect();
-        Ok(self.client.update_phone_number(&row.number, &update))
-    }
-
-    /// Records what became of a number.
-    fn end(
-        &self,
-        row: &Row,
-        outcome: &std::result::Result<Response<PhoneNumber>, Error>,
-    ) -> io::Result<()> {
-        let change = self.input.change(row);
-        let change = change.unwrap_or_default();
-        let ended = outcome::ended(self.columns, &row.number, &change, outcome);
-        let written = self.journal.ended(&ended);
-        if written.is_err() {
-            let line = format!("{} {}", row.number, ended.outcome.label());
-            self.unwritten.borrow_mut().push(line);
-        }
-        let mut history = self.history.borrow_mut();
-        let record = history.entry(row.number.clone()).or_default();
-        record.under_way = false;
-        record.ended = Some(ended);
-        written
-    }
-
-    /// Writes the results, and says how it has ended.
-    pub fn report(&self, matches: &ArgMatches, rows: &[Row], stop: &StopReason) -> Result<Exit> {
-        let journal = self.journal.path.display();
-        let synced = self.journal.sync();
-        let history = self.history.borrow();
-        let report = Report::new(rows.iter(), &history);
-        let stem = journal::stem(&self.journal.path);
-        let written = report.write(self.input, &stem);
-        report.print(matches, self.input, &stem);
-        for line in self.unwritten.borrow().iter() {
-            ui::warn(&format!("the journal does not have it: {line}"));
-        }
-        let mut failed = false;
-        if let Err(error) = synced {
-            ui::error(&format!("{journal} may not be on the disk: {error}"));
-            failed = true;
-        }
-        if let Err(error) = written {
-            ui::error(&format!(
-                "the results could not be written: {error}; make room, and `sigmamind resume \
-                 {journal}` writes them"
-            ));
-            failed = true;
-        }
-        let (exit, why) = match stop {
-            StopReason::End if report.is_all_applied() && !failed => return Ok(Exit::Done),
-            StopReason::End => return Ok(Exit::SomeFailed),
-            StopReason::Key => (Exit::Key, "the server refuses the API key".to_owned()),
-            StopReason::TooManyFailures => (Exit::Stopped, "too many have failed".into()),
-            StopReason::Declined => (Exit::Stopped, "stopped after the first".into()),
-            StopReason::Interrupted => (Exit::Interrupted, "interrupted".into()),
-            StopReason::Journal(error) => {
-                (Exit::Stopped, format!("cannot write {journal}: {error}"))
+        let call = update(&change)
+            .map_err(io::Error::other)
+            .map(|update| self.client.update_phone_number(&row.number, &update));
+        let before = self.before(row, &change);
+        let begun = call.and_then(|call| {
+            self.journal.begun(&row.number, &change, before)?;
+            Ok(call)
+        });
+        match begun {
+            Ok(call) => {
+                self.state.borrow_mut().records[index].begin();
+                Some(call)
             }
+            Err(error) => {
+                self.broken(error);
+                None
+            }
+        }
+    }
+
+    /// What the properties of a change were before, as far as it is known.
+    fn before(&self, row: &Row, change: &Change) -> Option<Map<String, Value>> {
+        let before = self.before?;
+        let known = change.keys().filter_map(|name| {
+            let value = before.get(&row.number, name)?;
+            Some((name.clone(), value.clone()))
+        });
+        Some(known.collect())
+    }
+
+    /// Records what a request came to; tells whether to stop.
+    fn end(&self, index: usize, answer: &Answer, progress: &mut Progress) -> Option<StopReason> {
+        let row = &self.input.rows[index];
+        self.state.borrow_mut().attempts += match answer {
+            Ok(response) => response.attempts(),
+            Err(error) => error.attempts(),
         };
-        let goes_on = format!("{why}; `sigmamind resume {journal}` goes on");
-        Err(Failure::new(exit, goes_on))
+        if let Err(error) = answer
+            && error.attempts() == 0
+            && !error.may_have_been_applied()
+            && (self.gate.is_closed() || error.is_rate_limited())
+        {
+            self.unsent(index, row);
+            return self.postpone(index, error);
+        }
+        let change = self.input.change(row);
+        let mut ended = outcome::ended(self.input.columns, &row.number, &change, answer);
+        if self.gate.is_closed() && answer.as_ref().is_err_and(Error::is_configuration) {
+            ended.code = Some("stopped".into());
+            ended.message = Some("the job was stopped before an attempt succeeded".into());
+        }
+        let ended = self.with_doubt(index, ended);
+        self.write(index, &ended);
+        let (reason, again) = match answer {
+            Ok(_) => {
+                self.state.borrow_mut().watch.succeeded();
+                (None, false)
+            }
+            Err(error) => self.failed(index, error),
+        };
+        if again {
+            return reason;
+        }
+        progress.ended(ended.outcome == Outcome::Applied);
+        self.stream(&ended);
+        reason
+    }
+
+    /// Decides whether a number is sent again later, and whether the job goes on.
+    fn failed(&self, index: usize, error: &Error) -> (Option<StopReason>, bool) {
+        let mut state = self.state.borrow_mut();
+        let stop = state.watch.failed(index, error);
+        let tries = state.tries.get(&index).copied().unwrap_or(0);
+        if stop.is_none() && error.is_retryable() && tries < self.sending.retries {
+            state.tries.insert(index, tries + 1);
+            state.deferred.push(index);
+            let asked = error.retry_after().filter(|_| error.is_rate_limited());
+            state.pause = state.pause.max(asked);
+            return (None, true);
+        }
+        (stop.or_else(|| state.watch.gave_up()), false)
+    }
+
+    /// Puts a number back that was not sent, because the server wants a pause.
+    fn postpone(&self, index: usize, error: &Error) -> Option<StopReason> {
+        if self.gate.is_closed() {
+            return None;
+        }
+        let mut state = self.state.borrow_mut();
+        let stop = state.watch.failed(index, error);
+        if stop.is_none() {
+            state.deferred.push(index);
+            state.pause = state.pause.max(error.retry_after());
+        }
+        stop
+    }
+
+    fn unsent(&self, index: usize, row: &Row) {
+        let written = self.journal.unsent(&row.number);
+        self.state.borrow_mut().records[index].unsent();
+        if let Err(error) = written {
+            self.broken(error);
+        }
+    }
+
+    /// An outcome with the reason why an earlier request may have taken effect.
+    fn with_doubt(&self, index: usize, ended: Ended) -> Ended {
+        let record = self.record(index);
+        let (Some(doubt), true) = (record.doubt, ended.outcome != Outcome::Applied) else {
+            return ended;
+        };
+        let first = match doubt {
+            Doubt::Recorded(line) => self.journal.outcome_at(line).ok(),
+            Doubt::InFlight => self.state.borrow().unwritten.get(&index).cloned(),
+        };
+        let later = ended.message.clone();
+        match first {
+            Some(first) => Ended {
+                at: ended.at,
+                later,
+                attempts: first.attempts + ended.attempts,
+                ..first
+            },
+            None => Ended {
+                outcome: Outcome::Unknown,
+                code: Some("in_flight".into()),
+                retryable: Some(true),
+                message: Some("it was in flight when the program ended".into()),
+                detail: None,
+                later,
+                ..ended
+            },
+        }
+    }
+
+    fn write(&self, index: usize, ended: &Ended) {
+        let written = self.journal.ended(ended);
+        let mut state = self.state.borrow_mut();
+        let line = written.as_ref().ok().copied();
+        state.records[index].end(ended.outcome, line);
+        match written {
+            Ok(_) => drop(state.unwritten.remove(&index)),
+            Err(error) => {
+                state.unwritten.insert(index, ended.clone());
+                state.broken.get_or_insert(error);
+            }
+        }
+    }
+
+    /// Prints a line for a program that reads along.
+    fn stream(&self, ended: &Ended) {
+        if self.format == Format::Jsonl
+            && let Ok(line) = serde_json::to_string(ended)
+            && let Err(error) = ui::print(&escape_json(line))
+        {
+            ui::warn(&format!("the result cannot be printed: {error}"));
+        }
+    }
+
+    pub fn record(&self, index: usize) -> Record {
+        self.state.borrow().records[index]
+    }
+
+    /// Returns the last outcome of a row.
+    pub fn outcome(&self, index: usize) -> Option<Ended> {
+        let state = self.state.borrow();
+        if let Some(ended) = state.unwritten.get(&index) {
+            return Some(ended.clone());
+        }
+        let line = state.records[index].line?;
+        self.journal.outcome_at(line).ok()
+    }
+
+    /// Returns the outcomes that the journal does not have.
+    pub fn unwritten(&self) -> Vec<String> {
+        let state = self.state.borrow();
+        let all = state.unwritten.values();
+        let lines = all.map(|ended| {
+            let label = State::from(ended.outcome).label();
+            format!("{} {label}", ended.number)
+        });
+        lines.collect()
     }
 }

@@ -1,73 +1,78 @@
 //! `set`: one number.
 
-use clap::ArgMatches;
 use serde_json::{Map, Value};
-use sigmamind::E164;
 use tokio::runtime::Builder;
 
 use crate::{
+    args::{Format, Properties, SetArgs},
     change,
+    connection::{Connection, Settings},
     failure::{Exit, Failure, Result},
-    key::{Connection, reason},
-    outcome,
-    report::cell,
+    outcome::{self, Secrets},
+    results::reported as shown,
     schema::{self, Columns},
+    text::{escape_json, printable},
     ui,
+    validate::{Validator, update},
 };
 
-pub fn set(matches: &ArgMatches, columns: &Columns) -> Result<Exit> {
-    let number = matches.get_one::<E164>("number").expect("it is required");
-    let change = change::of_options(matches, columns)?;
-    let update = change::update(&change).map_err(Failure::usage)?;
-    let connection = Connection::of(matches);
-    let checked = connection
-        .checking()?
-        .update_phone_number(number, &update)
-        .validate();
-    checked.map_err(|error| Failure::usage(reason(&error)))?;
-    let client = connection.client()?;
+pub fn set(args: &SetArgs, properties: &Properties, columns: &Columns) -> Result<Exit> {
+    let connection = Connection::new(&args.connection)?;
+    let change = change::of_options(properties, columns)?;
+    let checked = Validator::new()?.check(&args.number, &change);
+    checked.map_err(|refused| Failure::usage(refused.text))?;
+    let update = update(&change).map_err(Failure::usage)?;
+    let settings = Settings {
+        timeout: args.timeout,
+        ..Settings::default()
+    };
+    let (client, _) = connection.client(&settings)?;
 
     let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::usage(format!("cannot begin: {error}")))?;
-    let response = runtime.block_on(client.update_phone_number(number, &update).send());
-    let response = response.map_err(|error| {
-        let exit = if error.is_auth() {
-            Exit::Key
-        } else {
-            Exit::SomeFailed
-        };
-        let id = error.request_id().map(schema::printable);
+    let runtime = runtime.map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
+    let secrets = Secrets::of(columns, &change);
+    let call = client.update_phone_number(&args.number, &update);
+    let response = runtime.block_on(call.send()).map_err(|error| {
+        let id = error.request_id().map(|id| secrets.redact(id));
         let id = id.map(|id| format!(" [request {id}]")).unwrap_or_default();
         Failure::new(
-            exit,
-            format!("{}{id}", schema::printable(&error.to_string())),
+            exit(&error),
+            format!("{}{id}", printable(&error.to_string())),
         )
     })?;
-    let reported = outcome::reported(columns, &change, &response);
+    let reported = outcome::reported(&secrets, &response);
     for name in outcome::differs(columns, &change, &reported) {
         ui::warn(&format!(
-            "the server reports `{name}` otherwise than it was sent"
+            "the server reports a different `{name}` than was sent"
         ));
     }
-    let text = match matches.get_one::<String>("output").map(String::as_str) {
-        Some("json") => format!("{:#}", Value::Object(reported)),
-        Some("csv") => csv(&reported)?,
-        _ => ui::table(
+    ui::print_or_fail(&match args.output.format {
+        Format::Table => ui::table(
             &["property", "reported"],
-            in_order(&reported).map(|(name, value)| [name, cell(value)]),
+            in_order(&reported).map(|(name, value)| [name, crate::export::cell(value)]),
         ),
-    };
-    ui::print(&text).map_err(|error| Failure::new(Exit::Done, format!("cannot print: {error}")))?;
-    Ok(Exit::Done)
+        Format::Json => escape_json(format!("{:#}", Value::Object(reported))),
+        Format::Jsonl => escape_json(Value::Object(reported).to_string()),
+        Format::Csv => csv(&reported)?,
+    })
+}
+
+/// The exit code of a failed call.
+pub fn exit(error: &sigmamind::Error) -> Exit {
+    if error.is_auth() {
+        Exit::Key
+    } else {
+        Exit::SomeFailed
+    }
 }
 
 fn csv(reported: &Map<String, Value>) -> Result<String> {
-    let cannot = |error: csv::Error| Failure::usage(error.to_string());
+    let write_error = |error: csv::Error| Failure::new(Exit::SomeFailed, error.to_string());
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record(in_order(reported).map(|(name, _)| name))
-        .map_err(cannot)?;
-    out.write_record(in_order(reported).map(|(_, value)| cell(value)))
-        .map_err(cannot)?;
+        .map_err(write_error)?;
+    out.write_record(in_order(reported).map(|(_, value)| shown(value)))
+        .map_err(write_error)?;
     let text = out.into_inner().unwrap_or_default();
     Ok(String::from_utf8_lossy(&text).into_owned())
 }

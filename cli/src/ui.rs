@@ -1,6 +1,12 @@
 //! What the operator sees: messages on standard error, results on standard output.
+//!
+//! Standard error may be a full disk or closed. What cannot be said there is dropped, because a
+//! message must not end a job; a result that cannot be printed is an error.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -8,47 +14,82 @@ use dialoguer::{Confirm, console::Term};
 
 use crate::{
     failure::{Exit, Failure, Result},
-    schema::printable,
+    text::{clean_lines, printable},
 };
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Lets only warnings, errors and questions through.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
 pub fn error(text: &str) {
-    anstream::eprintln!("{ERROR}error:{ERROR:#} {text}");
+    to_stderr(&format!("{ERROR}error:{ERROR:#} "), text);
 }
 
 pub fn warn(text: &str) {
-    anstream::eprintln!("{WARNING}warning:{WARNING:#} {text}");
+    to_stderr(&format!("{WARNING}warning:{WARNING:#} "), text);
 }
 
 pub fn info(text: &str) {
-    anstream::eprintln!("{text}");
+    if !is_quiet() {
+        to_stderr("", text);
+    }
 }
 
-/// Prints a result. Who has closed standard output does not want it.
+fn to_stderr(label: &str, text: &str) {
+    let mut stderr = anstream::stderr().lock();
+    let _ = writeln!(stderr, "{label}{}", clean_lines(text));
+}
+
+/// Prints a result. A reader that has closed standard output does not want it.
 pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match out
+    let text = if out.is_terminal() {
+        clean_lines(text)
+    } else {
+        text.into()
+    };
+    let end: &[u8] = if text.ends_with('\n') { b"" } else { b"\n" };
+    let written = out
         .write_all(text.as_bytes())
-        .and_then(|()| out.write_all(if text.ends_with('\n') { b"" } else { b"\n" }))
-        .and_then(|()| out.flush())
-    {
+        .and_then(|()| out.write_all(end))
+        .and_then(|()| out.flush());
+    match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
 }
 
+/// Prints a result that is the whole purpose of a command.
+pub fn print_or_fail(text: &str) -> Result<Exit> {
+    print(text).map_err(|error| {
+        Failure::new(
+            Exit::SomeFailed,
+            format!("cannot print the result: {error}"),
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
 /// Whether there is somebody to ask.
-pub fn is_attended() -> bool {
+fn is_attended() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks; without a terminal there is nobody to, and nothing more is sent.
+/// Asks a question; without a terminal that is an error.
 pub fn ask(question: &str) -> Result<bool> {
     if !is_attended() {
         return Err(Failure::usage(
-            "there is no terminal to ask on; say --yes to go on without a question",
+            "stdin is not a terminal; use --yes to skip the confirmation",
         ));
     }
     let terminal = Term::stderr();
@@ -61,13 +102,16 @@ pub fn ask(question: &str) -> Result<bool> {
     answer.map_err(|dialoguer::Error::IO(error)| {
         let _ = terminal.show_cursor();
         if error.kind() == io::ErrorKind::Interrupted {
-            return Failure::new(Exit::Interrupted, "interrupted at the question");
+            return Failure::new(
+                Exit::Interrupted,
+                "interrupted at the question; nothing was sent",
+            );
         }
         Failure::usage(format!("the question could not be asked: {error}"))
     })
 }
 
-/// A table for people, without what a terminal would obey.
+/// Lays out a table for people.
 pub fn table<R>(header: &[&str], rows: impl IntoIterator<Item = R>) -> String
 where
     R: IntoIterator<Item = String>,
@@ -83,7 +127,7 @@ where
         table.set_width(width);
     }
     for row in rows {
-        table.add_row(row.into_iter().map(|cell| printable(&cell)));
+        table.add_row(row.into_iter().map(|cell| printable(&cell).into_owned()));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -98,13 +142,4 @@ where
 fn width() -> Option<u16> {
     let term = Term::stdout();
     term.is_term().then(|| term.size().1)
-}
-
-/// `1 number`, `2 numbers`.
-pub fn count(n: usize, noun: &str) -> String {
-    if n == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{n} {noun}s")
-    }
 }

@@ -11,14 +11,21 @@ use crate::env::{TestEnv, done, number};
 fn every_number_is_set_and_recorded() {
     let env = TestEnv::new(3);
     env.write_numbers(3);
-    let done = env.run("apply numbers.csv --yes --at-once 1");
+    let done = env.run("apply numbers.csv --yes --concurrency 1");
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert_eq!(done.out, "outcome  numbers\napplied  3\n");
+    assert_eq!(done.out, "outcome  count\napplied  3\n");
     for index in 0..3 {
         assert_eq!(env.name(index), Some(format!("Line {index}")));
     }
-    let journal = env.journal();
-    assert_eq!(journal[0]["job"]["numbers"], 3);
+    let mut journal = env.journal();
+    let job = journal[0]["job"].clone();
+    assert_eq!(job["numbers"], 3);
+    for line in &mut journal[1..] {
+        let line = line.as_object_mut().unwrap().values_mut().next().unwrap();
+        let line = line.as_object_mut().unwrap();
+        assert_eq!(line.remove("job").unwrap(), job["id"]);
+        assert!(line.remove("at").unwrap().as_str().unwrap().ends_with('Z'));
+    }
     assert_eq!(
         journal[1],
         json!({ "begun": { "number": "+14155000000", "sets": ["friendlyName"] } })
@@ -56,17 +63,16 @@ fn failures_are_counted_by_kind_and_can_be_applied_again() {
     let lines: Vec<_> = failed.out.lines().collect();
     assert_eq!(
         lines[..4],
-        ["outcome  numbers", "applied  2", "failed   2", ""]
+        ["outcome  count", "applied  2", "failed   2", ""]
     );
-    assert_eq!(lines[4], "numbers  such as       failure");
+    assert_eq!(lines[4], "count  example       error");
     assert_eq!(
         lines[5],
-        "2        +14155000002  SigmaMind answered 404 Not Found (there is no such number in this \
+        "2      +14155000002  SigmaMind answered 404 Not Found (there is no such number in this \
          account); check the path, the base URL and the key's account"
     );
     assert!(failed.err.ends_with(
-        "Every number is in numbers.csv.results.csv, and 2 rows to `apply` again in \
-         numbers.csv.failed.csv.\n"
+        "Results: numbers.csv.results.csv. 2 rows not applied: numbers.csv.failed.csv.\n"
     ));
     assert_eq!(
         env.read("numbers.csv.failed.csv"),
@@ -75,7 +81,7 @@ fn failures_are_counted_by_kind_and_can_be_applied_again() {
     let results = env.read("numbers.csv.results.csv");
     let third = results.lines().nth(3).unwrap();
     assert!(
-        third.starts_with("+14155000002,failed,404,1,,\"SigmaMind answered 404"),
+        third.starts_with("+14155000002,failed,not_found,false,404,1,,\"SigmaMind answered 404"),
         "{third}"
     );
 
@@ -92,12 +98,12 @@ fn failures_are_counted_by_kind_and_can_be_applied_again() {
 fn the_result_can_be_had_as_json_and_csv() {
     let env = TestEnv::new(1);
     env.write_numbers(2);
-    let json = env.run("apply numbers.csv --yes --output json");
+    let json = env.run("apply numbers.csv --yes --format json");
     let json: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(json["applied"], 1);
     assert_eq!(json["failed"], 1);
-    assert_eq!(json["failures"][0]["such_as"], "+14155000001");
-    let csv = env.run("apply numbers.csv --yes --output csv --journal again.journal.jsonl");
+    assert_eq!(json["failures"][0]["example"], "+14155000001");
+    let csv = env.run("apply numbers.csv --yes --format csv --journal again.journal.jsonl");
     assert_eq!(csv.out, env.read("again.results.csv"));
 }
 
@@ -124,7 +130,7 @@ fn empty_cells_leave_alone_and_json_lines_say_the_same() {
 #[test]
 fn one_change_goes_to_the_numbers_of_standard_input() {
     let env = TestEnv::new(3);
-    let mut command = env.command("apply - --to friendlyName=Same --yes");
+    let mut command = env.command("apply - --set friendlyName=Same --yes");
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -145,7 +151,7 @@ fn one_change_goes_to_the_numbers_of_standard_input() {
 fn a_job_of_standard_input_is_resumed_from_standard_input() {
     let env = TestEnv::new(1);
     for arguments in [
-        "apply - --to friendlyName=Same --yes",
+        "apply - --set friendlyName=Same --yes",
         "resume stdin.journal.jsonl --yes",
     ] {
         let mut command = env.command(arguments);
@@ -163,9 +169,10 @@ fn without_a_terminal_nothing_is_sent_unless_agreed_to() {
     env.write_numbers(1);
     let done = env.run("apply numbers.csv");
     assert_eq!(done.code, Some(2));
-    assert!(done.err.ends_with(
-        "error: there is no terminal to ask on; say --yes to go on without a question\n"
-    ));
+    assert!(
+        done.err
+            .ends_with("error: stdin is not a terminal; use --yes to skip the confirmation\n")
+    );
     assert!(env.fake.received().is_empty());
     assert!(!env.path("numbers.csv.journal.jsonl").exists());
 }
@@ -177,10 +184,7 @@ fn a_dry_run_needs_no_key_and_sends_nothing() {
     let mut command = env.command("apply numbers.csv --dry-run");
     let done = done(command.env_remove("SIGMAMIND_API_KEY"));
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert!(
-        done.err
-            .ends_with("This was a dry run: nothing was sent.\n")
-    );
+    assert!(done.err.ends_with("Dry run: nothing was sent.\n"));
     assert!(env.fake.received().is_empty());
 }
 
@@ -188,13 +192,16 @@ fn a_dry_run_needs_no_key_and_sends_nothing() {
 fn a_refused_key_ends_it_and_it_can_be_resumed() {
     let env = TestEnv::new(40);
     env.write_numbers(40);
-    let mut command = env.command("apply numbers.csv --yes --at-once 2");
+    let mut command = env.command("apply numbers.csv --yes --concurrency 2");
     let refused = done(command.env("SIGMAMIND_API_KEY", "another"));
-    assert_eq!(refused.code, Some(4));
-    assert!(refused.err.ends_with(
-        "error: the server refuses the API key; `sigmamind resume numbers.csv.journal.jsonl` goes \
-         on\n"
-    ));
+    assert_eq!(refused.code, Some(3));
+    assert!(
+        refused
+            .err
+            .contains("error: the server refuses the API key (401); check the key ("),
+        "{}",
+        refused.err
+    );
     assert!(env.fake.received().len() < 10);
     let resumed = env.run("resume numbers.csv.journal.jsonl --yes");
     assert_eq!(resumed.code, Some(0), "{}", resumed.err);
@@ -205,11 +212,11 @@ fn a_refused_key_ends_it_and_it_can_be_resumed() {
 fn it_stops_at_so_many_failures() {
     let env = TestEnv::new(0);
     env.write_numbers(40);
-    let done = env.run("apply numbers.csv --yes --at-once 1 --max-failures 3");
+    let done = env.run("apply numbers.csv --yes --concurrency 1 --max-failures 3");
     assert_eq!(done.code, Some(3));
     assert!(
         done.out
-            .starts_with("outcome    numbers\nfailed     3\nnot begun  37\n")
+            .starts_with("outcome  count\nfailed   3\npending  37\n")
     );
     assert_eq!(env.fake.received().len(), 3);
     assert_eq!(env.read("numbers.csv.failed.csv").lines().count(), 41);
@@ -223,7 +230,7 @@ fn a_canary_that_fails_ends_it_when_nobody_is_asked() {
     let done = env.run("apply numbers.csv --yes --canary 2");
     assert_eq!(done.code, Some(3), "{}", done.err);
     assert_eq!(env.fake.received().len(), 2);
-    assert!(done.err.contains("error: stopped after the first"));
+    assert!(done.err.contains("error: stopped after the first numbers"));
 }
 
 #[test]
@@ -241,7 +248,8 @@ fn the_failures_of_a_canary_count() {
     env.write_numbers(10);
     let done = env.run("apply numbers.csv --yes --canary 1 --max-failures 1");
     assert!(
-        done.err.contains("error: too many have failed"),
+        done.err
+            .contains("error: 1 number failed (1 failed, 9 pending); run `sigmamind resume "),
         "{}",
         done.err
     );
@@ -269,11 +277,14 @@ fn what_is_reported_otherwise_than_it_was_sent_is_said() {
     let done = done(&mut command);
     assert_eq!(
         done.out,
-        "outcome  numbers\napplied  1\n\nThe server reports `friendlyName` otherwise than it was \
-         sent on 1 number, such as +14155000000.\n"
+        "outcome  count\napplied  1\n\nThe server reports a different `friendlyName` than \
+         was sent for 1 number, e.g. +14155000000.\n"
     );
     assert_eq!(
         env.read("numbers.csv.results.csv").lines().nth(1),
-        Some("+14155000000,applied,200,1,,,friendlyName,,Another,a,,,,,sip.example.com")
+        Some(&*format!(
+            "+14155000000,applied,,,200,1,,,,friendlyName,{},,Another,a,,,,,sip.example.com",
+            env.journal()[2]["ended"]["at"].as_str().unwrap()
+        ))
     );
 }

@@ -31,12 +31,12 @@ phoneNumber;friendlyName
     assert_eq!(
         mistakes(text, ""),
         "\
-numbers.csv has 8 mistakes, and nothing was sent:
+numbers.csv has 8 mistakes; nothing was sent:
 numbers.csv:3:1: 14155000000 has lost its `+`, as happens in spreadsheets; write +14155000000, in a column that is formatted as text
 numbers.csv:4:1: a spreadsheet has made 1.4155E+10 of the number, and digits are lost; copy it again, into a column that is formatted as text
-numbers.csv:6:1: +14155000002 is in line 5 already; say all that is to be set on a number in one row
+numbers.csv:6:1: +14155000002 is already in line 5; use one row per number
 numbers.csv:7:1: the row is empty; take it out
-numbers.csv:8:1: the row sets nothing; give a value or take it out
+numbers.csv:8:1: the row sets nothing; give a value or remove the row
 numbers.csv:9:2: there is 1 cell, and 2 columns
 numbers.csv:10:1: `+1 415-500-0005` is not an E.164 phone number: only digits may follow the `+`
 numbers.csv:11:1: there is no number in this row
@@ -69,12 +69,12 @@ fn a_quotation_mark_that_is_not_closed_swallows_no_rows() {
 fn an_unknown_column_comes_with_a_suggestion() {
     assert_eq!(
         mistakes("phoneNumber,frendly-name\n", ""),
-        "numbers.csv:1:13: there is no property `frendly-name`; do you mean `friendlyName`?\n"
-            .replace(":13:", ":2:")
+        "numbers.csv:1:2: 1 unknown column: `frendly-name` (did you mean `friendlyName`?); use \
+         --ignore-unknown or --columns to skip\n"
     );
     assert_eq!(
         mistakes("phoneNumber,friendlyName,friendly-name\n", ""),
-        "numbers.csv:1:3: the column `friendly-name` is there twice\n"
+        "numbers.csv:1:3: the column `friendly-name` appears twice\n"
     );
     assert_eq!(
         mistakes("friendlyName\nx\n", ""),
@@ -100,14 +100,14 @@ fn json_lines_have_the_column_of_the_value() {
     assert_eq!(
         mistakes(text, ""),
         "\
-numbers.csv has 7 mistakes, and nothing was sent:
+numbers.csv has 7 mistakes; nothing was sent:
 numbers.csv:1:49: `friendlyName` is not text
 numbers.csv:2:17: 14155000001 has lost its `+`, as happens in spreadsheets; write +14155000001, in a column that is formatted as text
-numbers.csv:4:49: `friendlyName` may not be null; the document allows no null there
-numbers.csv:5:71: `friendly-name` is there twice
+numbers.csv:4:49: `friendlyName` must not be null
+numbers.csv:5:71: `friendly-name` appears twice
 numbers.csv:6:1: there is no `phoneNumber`
-numbers.csv:7:43: there is no property `colour`; there are friendlyName, inboundAgentId, outboundAgentId, sipTrunkName, terminationSipUri, trunkPassword, trunkUsername
 numbers.csv:8:15: this is not a JSON object
+numbers.csv:7:43: 1 unknown name: `colour`; the properties are friendlyName, inboundAgentId, outboundAgentId, sipTrunkName, terminationSipUri, trunkPassword, trunkUsername; use --ignore-unknown or --columns to skip
 "
     );
 }
@@ -118,13 +118,10 @@ fn what_is_no_text_is_refused_with_its_place() {
         mistakes(b"phoneNumber,friendlyName\n+14155000000,\xe9t\xe9\n", ""),
         "numbers.csv:2:14: this is not UTF-8; save the file as \"CSV UTF-8\"\n"
     );
-    assert_eq!(
-        mistakes("", ""),
-        "numbers.csv:1:1: there is nothing in it\n"
-    );
+    assert_eq!(mistakes("", ""), "numbers.csv:1:1: the file is empty\n");
     assert_eq!(
         mistakes("phoneNumber,friendlyName\n", ""),
-        "numbers.csv has no numbers in it\n"
+        "numbers.csv contains no numbers\n"
     );
 }
 
@@ -133,20 +130,23 @@ fn what_is_said_twice_is_refused() {
     assert_eq!(
         mistakes(
             "phoneNumber,friendlyName\n+14155000000,x\n",
-            "--to friendly-name=y"
+            "--set friendly-name=y"
         ),
-        "`friendlyName` is a column of numbers.csv, and is also to be set on every number; say it \
+        "`friendlyName` is a column of numbers.csv, and is also to be set on every number; give it \
          once\n"
     );
     assert_eq!(
-        mistakes("+14155000000\n", "--to friendlyName=x --to friendly-name=y"),
+        mistakes(
+            "+14155000000\n",
+            "--set friendlyName=x --set friendly-name=y"
+        ),
         "`friendlyName` is given twice\n"
     );
 }
 
 #[test]
 fn numbers_alone_need_something_to_set() {
-    let error = "numbers.csv has numbers alone; say with --to PROPERTY=VALUE what is to be set\n";
+    let error = "numbers.csv contains only numbers; use --set PROPERTY=VALUE to say what to set\n";
     assert_eq!(mistakes("+14155000000\n", ""), error);
     assert_eq!(mistakes("phoneNumber\n+14155000000\n", ""), error);
 }

@@ -78,14 +78,14 @@ fn the_program_follows_a_revised_document() {
     assert_eq!(
         plan.err,
         "\
-good.csv: 2 numbers to change at SigmaMind
+good.csv: 2 numbers to update at https://api.sigmamind.ai with the key from SIGMAMIND_API_KEY
   inboundAgentId   set on 1, null on 1
   outboundAgentId  null on 2
   trunkUser        set on 1
 For example:
   +14155000000 inboundAgentId=null outboundAgentId=null trunkUser=\"user\"
   +14155000001 inboundAgentId=\"a\" outboundAgentId=null
-This was a dry run: nothing was sent.
+Dry run: nothing was sent.
 "
     );
 
@@ -111,6 +111,6 @@ This was a dry run: nothing was sent.
     env.write("old.csv", "phoneNumber,trunkUsername\n+14155000000,user\n");
     assert_eq!(
         run("apply old.csv --dry-run").err,
-        "error: old.csv:1:1: there is no property `phoneNumber`; do you mean `lineNumber`?\n"
+        "error: old.csv:1:1: there is no column `lineNumber`\n"
     );
 }

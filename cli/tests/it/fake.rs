@@ -42,7 +42,7 @@ fn a_job_is_rehearsed_with_the_file_itself() {
     let env = TestEnv::new(0);
     env.write_numbers(5);
     let rehearsal = Rehearsal::start(&env, "numbers.csv --fail 1:400 --fail 1:503 --delay 1ms");
-    let mut command = env.command("apply numbers.csv --yes --output json --at-once 1");
+    let mut command = env.command("apply numbers.csv --yes --format json --concurrency 1");
     command
         .env("SIGMAMIND_BASE_URL", &rehearsal.url)
         .env("SIGMAMIND_API_KEY", &rehearsal.key);
@@ -65,7 +65,7 @@ fn it_reports_what_the_file_says_of_a_number() {
         "phoneNumber,provider,active,friendlyName,colour\n+14155000000,twilio,true,Old,red\n",
     );
     let rehearsal = Rehearsal::start(&env, "export.csv");
-    let mut command = env.command("set +14155000000 --inbound-agent-id a --output json");
+    let mut command = env.command("set +14155000000 --inbound-agent-id a --format json");
     command
         .env("SIGMAMIND_BASE_URL", &rehearsal.url)
         .env("SIGMAMIND_API_KEY", &rehearsal.key);

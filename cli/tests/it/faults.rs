@@ -21,11 +21,11 @@ fn run_on_a_full_disk(env: &TestEnv, arguments: &str, blocks: usize) -> crate::e
 fn a_full_disk_stops_it_and_nothing_is_lost() {
     let env = TestEnv::new(200);
     env.write_numbers(200);
-    let done = run_on_a_full_disk(&env, "apply numbers.csv --yes --at-once 4", 8);
+    let done = run_on_a_full_disk(&env, "apply numbers.csv --yes --concurrency 4", 8);
     assert_eq!(done.code, Some(3), "{}", done.err);
     assert!(
         done.err
-            .contains("error: cannot write numbers.csv.journal.jsonl: File too large"),
+            .contains("error: the journal cannot be written: File too large"),
         "{}",
         done.err
     );
@@ -41,7 +41,7 @@ fn a_full_disk_stops_it_and_nothing_is_lost() {
             recorded.iter().any(|applied| applied == number)
                 || done
                     .err
-                    .contains(&format!("the journal does not have it: {number} applied")),
+                    .contains(&format!("not in the journal: {number} applied")),
             "{number}: {}",
             done.err
         );
@@ -75,10 +75,10 @@ fn a_disk_that_is_full_from_the_start_sends_nothing() {
 fn a_server_that_is_not_there_is_a_failure_of_each_number() {
     let env = TestEnv::new(0);
     env.write_numbers(2);
-    let done = env.run("apply numbers.csv --yes --base-url http://127.0.0.1:1 --deadline 2s");
+    let done = env.run("apply numbers.csv --yes --base-url http://127.0.0.1:1 --timeout 2s");
     assert_eq!(done.code, Some(1), "{}", done.err);
     assert!(
-        done.out.contains("no connection could be made"),
+        done.out.contains("no connection (connection refused)"),
         "{}",
         done.out
     );
@@ -89,10 +89,10 @@ fn a_request_that_may_have_taken_effect_is_not_called_failed() {
     let env = TestEnv::new(1);
     env.write_numbers(1);
     env.fake.fail_next(3, 500);
-    let done = env.run("apply numbers.csv --yes");
+    let done = env.run("apply numbers.csv --yes --retries 0");
     assert_eq!(done.code, Some(1));
     assert!(
-        done.out.starts_with("outcome  numbers\nunknown  1\n"),
+        done.out.starts_with("outcome  count\nunknown  1\n"),
         "{}",
         done.out
     );

@@ -9,14 +9,20 @@ mod fake;
 mod faults;
 #[cfg(unix)]
 mod kills;
+mod machines;
 #[allow(dead_code, reason = "the library's tests use more of it")]
 #[path = "../../../tests/it/nested.rs"]
 mod nested;
+mod preserve;
 #[cfg(unix)]
 mod prompts;
+mod reading;
 mod resume;
 mod rollback;
 mod secrets;
 mod set;
 mod shell;
+mod stops;
+mod surprise;
 mod transcripts;
+mod truth;

@@ -33,7 +33,7 @@ fn yes_sends_it() {
     assert!(env.fake.received().is_empty());
     session.send("y\r").unwrap();
     session.flush().unwrap();
-    session.exp_string("Every number is in").unwrap();
+    session.exp_string("Results: ").unwrap();
     session.exp_eof().unwrap();
     assert_eq!(code(&session), 0);
     assert_eq!(env.fake.received().len(), 3);
@@ -61,7 +61,7 @@ fn a_canary_is_shown_and_asked_about() {
     let env = TestEnv::new(5);
     env.write_numbers(5);
     let mut session = on_a_terminal(&env, "apply numbers.csv --canary 2");
-    session.exp_string("Send the first 2?").unwrap();
+    session.exp_string("Send the first 2 of 5?").unwrap();
     session.send("y\r").unwrap();
     session.flush().unwrap();
     session.exp_string("+14155000001").unwrap();
@@ -69,7 +69,9 @@ fn a_canary_is_shown_and_asked_about() {
     assert_eq!(env.fake.received().len(), 2);
     session.send("n\r").unwrap();
     session.flush().unwrap();
-    session.exp_string("stopped after the first").unwrap();
+    session
+        .exp_string("stopped after the first numbers")
+        .unwrap();
     session.exp_eof().unwrap();
     assert_eq!(code(&session), 3);
     assert_eq!(env.fake.received().len(), 2);
@@ -81,8 +83,8 @@ fn it_says_why_it_is_slow() {
     env.write_numbers(100);
     env.fake.rate_limit(20.0);
     let mut session = on_a_terminal(&env, "apply numbers.csv --yes");
-    session.exp_string("the server allows about").unwrap();
-    session.exp_string("Every number is in").unwrap();
+    session.exp_string("limited to about").unwrap();
+    session.exp_string("Results: ").unwrap();
     session.exp_eof().unwrap();
     assert_eq!(code(&session), 0);
     assert_eq!(env.applied().len(), 100);
@@ -93,18 +95,18 @@ fn ctrl_c_finishes_what_is_under_way() {
     let env = TestEnv::new(200);
     env.write_numbers(200);
     env.fake.delay(Duration::from_millis(300));
-    let mut session = on_a_terminal(&env, "apply numbers.csv --yes --at-once 4");
+    let mut session = on_a_terminal(&env, "apply numbers.csv --yes --concurrency 4");
     while env.fake.received().len() < 6 {
         std::thread::sleep(Duration::from_millis(5));
     }
     session.send_control('c').unwrap();
-    session.exp_string("what is under way is finished").unwrap();
-    session.exp_string("goes on").unwrap();
+    session.exp_string("finishing requests in flight").unwrap();
+    session.exp_string("to continue").unwrap();
     session.exp_eof().unwrap();
     assert_eq!(code(&session), 130);
     assert_eq!(env.applied().len(), env.fake.received().len());
-    assert!(env.read("numbers.csv.results.csv").contains(",not begun,"));
-    let resumed = env.run("resume numbers.csv.journal.jsonl --yes --at-once 200");
+    assert!(env.read("numbers.csv.results.csv").contains(",pending,"));
+    let resumed = env.run("resume numbers.csv.journal.jsonl --yes --concurrency 200");
     assert_eq!(resumed.code, Some(0), "{}", resumed.err);
     assert_eq!(env.fake.received().len(), 200);
 }
@@ -114,18 +116,18 @@ fn ctrl_c_twice_stops_at_once() {
     let env = TestEnv::new(20);
     env.write_numbers(20);
     env.fake.delay(Duration::from_secs(50));
-    let mut session = on_a_terminal(&env, "apply numbers.csv --yes --at-once 4");
+    let mut session = on_a_terminal(&env, "apply numbers.csv --yes --concurrency 4");
     while env.fake.received().len() < 4 {
         std::thread::sleep(Duration::from_millis(5));
     }
     session.send_control('c').unwrap();
-    session.exp_string("once more stops at once").unwrap();
+    session.exp_string("again to stop now").unwrap();
     session.send_control('c').unwrap();
-    session.exp_string("goes on").unwrap();
+    session.exp_string("to continue").unwrap();
     session.exp_eof().unwrap();
     assert_eq!(code(&session), 130);
     assert_eq!(env.applied().len(), 0);
-    assert!(env.read("numbers.csv.results.csv").contains(",under way,"));
+    assert!(env.read("numbers.csv.results.csv").contains(",in flight,"));
 }
 
 #[test]

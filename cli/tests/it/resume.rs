@@ -8,7 +8,10 @@ use crate::env::TestEnv;
 fn interrupted() -> TestEnv {
     let env = TestEnv::new(3);
     env.write_numbers(3);
-    assert_eq!(env.run("apply numbers.csv --yes --at-once 1").code, Some(0));
+    assert_eq!(
+        env.run("apply numbers.csv --yes --concurrency 1").code,
+        Some(0)
+    );
     let journal = env.read("numbers.csv.journal.jsonl");
     let lines: Vec<_> = journal.split_inclusive('\n').collect();
     env.write("numbers.csv.journal.jsonl", lines[..4].concat());
@@ -18,14 +21,13 @@ fn interrupted() -> TestEnv {
 #[test]
 fn what_is_applied_is_not_sent_again_and_what_was_under_way_is_named() {
     let env = interrupted();
-    let done = env.run("resume numbers.csv.journal.jsonl --yes");
+    let done = env.run("resume numbers.csv.journal.jsonl --yes --concurrency 1");
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert!(
         done.err.starts_with(
-            "Of 3 numbers, 1 applied, 0 failed, 1 under way, 1 not begun.\n\
-             Under way when it ended, so that they may be applied or not: +14155000001. They are \
-             sent again, which is safe: a request sets properties to values, and the second time \
-             changes nothing more.\n"
+            "3 numbers: 1 applied, 1 in flight, 1 pending.\n\
+             In flight when the program ended, so they may be applied or not: +14155000001. They \
+             are sent again, which is safe: a request sets properties to values.\n"
         ),
         "{}",
         done.err
@@ -35,7 +37,7 @@ fn what_is_applied_is_not_sent_again_and_what_was_under_way_is_named() {
         .iter()
         .map(|received| received.number.as_str())
         .collect();
-    assert_eq!(sent[3..], ["+14155000001", "+14155000002"]);
+    assert_eq!(sent[3..], ["+14155000002", "+14155000001"]);
     let again = env.run("resume numbers.csv.journal.jsonl");
     assert_eq!(
         again.code,
@@ -60,7 +62,7 @@ fn apply_does_not_resume_by_itself() {
     assert_eq!(done.code, Some(2));
     assert!(
         done.err.contains(
-            "with 1 of 3 applied; go on with `sigmamind resume numbers.csv.journal.jsonl`"
+            "1 of 3 applied); run `sigmamind resume numbers.csv.journal.jsonl`, or choose another"
         ),
         "{}",
         done.err
@@ -77,8 +79,8 @@ fn a_file_that_has_changed_is_refused() {
     assert_eq!(done.code, Some(2));
     assert_eq!(
         done.err,
-        "error: numbers.csv is not what it was when numbers.csv.journal.jsonl was begun; restore \
-         it, or `apply` it as a new job with another --journal\n"
+        "error: numbers.csv has changed since numbers.csv.journal.jsonl was started; restore it, or \
+         `sigmamind apply` it as a new job with another --journal\n"
     );
     assert_eq!(env.fake.received().len(), 3);
 }
@@ -93,8 +95,8 @@ fn a_last_line_that_is_cut_off_counts_as_not_written() {
         let done = env.run("resume numbers.csv.journal.jsonl --yes");
         assert_eq!(done.code, Some(0), "{}", done.err);
         assert!(done.err.starts_with(
-            "warning: the last line of numbers.csv.journal.jsonl is cut off, and counts as not \
-             written\nOf 3 numbers, 1 applied, 0 failed, 0 under way, 2 not begun.\n"
+            "warning: the last line of numbers.csv.journal.jsonl is cut off and counts as not \
+             written\n3 numbers: 1 applied, 2 pending.\n"
         ));
         assert_eq!(env.fake.received().len(), before + 2);
         assert_eq!(env.applied().len(), 3);
@@ -113,7 +115,7 @@ fn a_line_that_is_none_is_named() {
     assert_eq!(
         done.err,
         "error: numbers.csv.journal.jsonl:2:1: this is not a line of a journal; restore the file, \
-         or `apply` FILE as a new job with another --journal\n"
+         or `sigmamind apply` FILE as a new job with another --journal\n"
     );
     assert_eq!(env.read("numbers.csv.journal.jsonl"), journal);
 }
@@ -126,7 +128,7 @@ fn a_journal_without_its_first_line_is_of_a_job_that_sent_nothing() {
     assert_eq!(done.code, Some(2));
     assert_eq!(
         done.err,
-        "error: numbers.csv.journal.jsonl has not even its first line, so nothing was sent; delete \
+        "error: numbers.csv.journal.jsonl has no complete first line, so nothing was sent; delete \
          it, and `apply` again\n"
     );
 }
@@ -140,7 +142,7 @@ fn two_do_not_work_on_one_journal() {
     assert_eq!(done.code, Some(2));
     assert_eq!(
         done.err,
-        "error: another sigmamind is at work on numbers.csv.journal.jsonl; wait for its end\n"
+        "error: numbers.csv.journal.jsonl is locked by another sigmamind process\n"
     );
 }
 
@@ -166,7 +168,7 @@ fn the_common_change_is_remembered() {
     let env = TestEnv::new(3);
     env.write("numbers.csv", "+14155000000\n+14155000001\n");
     assert_eq!(
-        env.run("apply numbers.csv --yes --at-once 1 --to friendlyName=Same")
+        env.run("apply numbers.csv --yes --concurrency 1 --set friendlyName=Same")
             .code,
         Some(0)
     );

@@ -25,19 +25,17 @@ fn an_export_sets_back_what_it_knows() {
     assert_eq!(done.code, Some(1), "{}", done.err);
     assert_eq!(
         env.read("back.csv"),
-        "phoneNumber,friendlyName,inboundAgentId\n+14155000000,Old,old\n+14155000001,Old,\n"
+        "phoneNumber,friendlyName,inboundAgentId\n+14155000000,Old,old\n+14155000001,Old,\\E\n"
     );
     assert_eq!(
         done.out,
         "\
-what              numbers  such as
-set back          1        +14155000000
-set back in part  1        +14155000001
-nothing known     1        +14155000002
+outcome       count  example
+set back      2      +14155000000
+not set back  1      +14155000002
 
-what it was is not known  numbers
-friendlyName              1
-inboundAgentId            1
+not set back  count  reason
+friendlyName  1      the old values do not have this number
 "
     );
     assert_eq!(env.run("apply back.csv --yes").code, Some(0));
@@ -51,7 +49,8 @@ fn an_earlier_journal_sets_back_what_was_reported_then() {
     assert_eq!(env.run("apply numbers.csv --yes").code, Some(0));
     env.write("second.csv", "+14155000000\n+14155000001\n");
     assert_eq!(
-        env.run("apply second.csv --yes --to friendlyName=New").code,
+        env.run("apply second.csv --yes --set friendlyName=New")
+            .code,
         Some(0)
     );
     let done =
@@ -61,7 +60,10 @@ fn an_earlier_journal_sets_back_what_was_reported_then() {
         env.read("back.csv"),
         "phoneNumber,friendlyName\n+14155000000,Line 0\n+14155000001,Line 1\n"
     );
-    assert_eq!(done.err, "`sigmamind apply back.csv` sets them back.\n");
+    assert_eq!(
+        done.err,
+        "`sigmamind apply back.csv` sets 2 numbers back.\n"
+    );
 }
 
 #[test]

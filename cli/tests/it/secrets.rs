@@ -30,14 +30,15 @@ fn shows(env: &TestEnv, done: &Done, but: &str) -> bool {
 #[test]
 fn it_is_no_argument() {
     let env = TestEnv::new(1);
-    let refusal = "error: `trunkPassword` is a secret and never an argument, where others can read \
-                   it; use --trunk-password-file or set SIGMAMIND_TRUNK_PASSWORD\n";
+    let refusal = "error: `trunkPassword` is a secret and must not be an argument, because other \
+                   users could read it; use --trunk-password-file FILE or --trunk-password-env \
+                   VARIABLE\n";
     env.write("numbers.csv", "+14155000000\n");
     for arguments in [
         "set +14155000000 --trunk-password s3cret-of-the-trunk",
         "set +14155000000 --trunk-password=s3cret-of-the-trunk",
-        "apply numbers.csv --yes --to trunkPassword=s3cret-of-the-trunk",
-        "apply numbers.csv --yes --to trunk-password=s3cret-of-the-trunk",
+        "apply numbers.csv --yes --set trunkPassword=s3cret-of-the-trunk",
+        "apply numbers.csv --yes --set trunk-password=s3cret-of-the-trunk",
     ] {
         let done = env.run(arguments);
         assert_eq!((done.code, &*done.err), (Some(2), refusal));
@@ -55,7 +56,7 @@ fn it_comes_from_a_file_or_the_environment() {
     let file = env.run("set +14155000000 --trunk-password-file secret");
     assert_eq!(file.code, Some(0), "{}", file.err);
     assert_eq!(received(&env).as_deref(), Some(SECRET));
-    let mut command = env.command("set +14155000000");
+    let mut command = env.command("set +14155000000 --trunk-password-env SIGMAMIND_TRUNK_PASSWORD");
     let environment = done(command.env("SIGMAMIND_TRUNK_PASSWORD", "another"));
     assert_eq!(environment.code, Some(0), "{}", environment.err);
     assert_eq!(received(&env).as_deref(), Some("another"));
@@ -75,8 +76,8 @@ fn a_common_secret_is_not_kept_and_has_to_be_given_again() {
     assert_eq!(resumed.code, Some(2));
     assert_eq!(
         resumed.err,
-        "error: the job sets these secrets on every number: trunkPassword; give the same again, as \
-         with `apply`\n"
+        "error: the job sets these secrets on every number: trunkPassword; give the same options \
+         as with `apply`\n"
     );
     let given = env.run("resume numbers.csv.journal.jsonl --yes --trunk-password-file secret");
     assert_eq!(given.code, Some(1), "{}", given.err);
@@ -86,7 +87,7 @@ fn a_common_secret_is_not_kept_and_has_to_be_given_again() {
 fn a_column_of_secrets_is_warned_of_and_left_out_of_what_is_written() {
     let env = TestEnv::new(1);
     let text = format!(
-        "phoneNumber,trunkPassword\n+14155000000,{SECRET}\n+14155000001,{SECRET}\n+14155000002,\"\n\"\n"
+        "phoneNumber,trunkPassword\n+14155000000,{SECRET}\n+14155000001,{SECRET}\n+14155000002,\"a\nb\"\n"
     );
     env.write("numbers.csv", text);
     let applied = env.run("apply numbers.csv --yes");
@@ -94,7 +95,8 @@ fn a_column_of_secrets_is_warned_of_and_left_out_of_what_is_written() {
     assert!(!shows(&env, &applied, "numbers.csv"));
     if cfg!(unix) {
         assert!(applied.err.starts_with(
-            "warning: numbers.csv has `trunkPassword` in it, and others can read it; chmod 600 it\n"
+            "warning: numbers.csv contains `trunkPassword` and other users can read it; run `chmod \
+             600 numbers.csv`\n"
         ));
     }
     assert_eq!(

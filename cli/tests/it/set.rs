@@ -13,12 +13,12 @@ fn what_the_server_reports_is_printed_in_each_form() {
         "property      reported\nactive        true\nfriendlyName  Support\n"
     );
     assert_eq!((table.code, &*table.err), (Some(0), ""));
-    let json = env.run(&format!("{set} --output json"));
+    let json = env.run(&format!("{set} --format json"));
     assert_eq!(
         json.out,
         "{\n  \"active\": true,\n  \"friendlyName\": \"Support\"\n}\n"
     );
-    let csv = env.run(&format!("{set} --output csv"));
+    let csv = env.run(&format!("{set} --format csv"));
     assert_eq!(csv.out, "active,friendlyName\ntrue,Support\n");
 }
 
@@ -30,7 +30,7 @@ fn a_failure_is_one_line_and_has_its_exit_code() {
     assert_eq!(
         done.err,
         "error: SigmaMind answered 404 Not Found (there is no such number in this account); check \
-         that the number belongs to the key's account, and the base URL\n"
+         the path, the base URL and the key's account\n"
     );
     assert_eq!(done.out, "");
 }
@@ -42,7 +42,7 @@ fn nothing_to_set_and_a_number_that_is_none_are_refused() {
     assert_eq!(nothing.code, Some(2));
     assert_eq!(
         nothing.err,
-        "error: there is nothing to set; see `sigmamind set --help` for the properties\n"
+        "error: nothing to set; see `sigmamind set --help` for the properties\n"
     );
     let none = env.run("set 4155552671 --friendly-name Support");
     assert_eq!(none.code, Some(2));
@@ -58,10 +58,7 @@ fn null_is_refused_where_the_document_allows_none() {
     let env = TestEnv::new(1);
     let done = env.run("set +14155000000 --null friendlyName");
     assert_eq!(done.code, Some(2));
-    assert_eq!(
-        done.err,
-        "error: `friendlyName` may not be null; the document allows no null there\n"
-    );
+    assert_eq!(done.err, "error: `friendlyName` must not be null\n");
 }
 
 #[test]
@@ -92,8 +89,8 @@ fn a_refused_key_and_a_missing_one_are_exit_code_4() {
     assert_eq!(missing.code, Some(4));
     assert_eq!(
         missing.err,
-        "error: there is no API key; set SIGMAMIND_API_KEY, or use --api-key-file or \
-         --api-key-command\n"
+        "error: there is no API key; create one in SigmaMind's settings, then set \
+         SIGMAMIND_API_KEY, or use --api-key-file or --api-key-command\n"
     );
 }
 
