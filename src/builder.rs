@@ -20,16 +20,17 @@ use crate::{
     types::Secret,
 };
 
-/// The settings of a [`Client`](crate::Client), each with its default in its description.
+/// Builder of a [`Client`](crate::Client). Each method states the default of its setting.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// let client = sigmamind::Client::builder()
-///     .api_key("your key")
+///     .api_key("key")
 ///     .timeout(Duration::from_secs(20))
-///     .build();
-/// assert!(client.unwrap_err().is_configuration()); // a key has no space
+///     .max_retries(1)
+///     .build()?;
+/// # Ok::<(), sigmamind::Error>(())
 /// ```
 #[must_use]
 pub struct ClientBuilder {
@@ -76,10 +77,11 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// The base URL of a client that is given none: the document's server.
+    /// The base URL of a client that sets none: SigmaMind's server, as the document has it.
     pub const DEFAULT_BASE_URL: &'static str = BASE_URL;
 
-    /// The builder with what the environment sets; see [`Client::from_env`](crate::Client::from_env).
+    /// Returns a builder with the settings of the environment; see
+    /// [`Client::from_env`](crate::Client::from_env).
     pub(crate) fn from_env() -> Result<Self, Error> {
         let read = |name: &str| match env::var(name) {
             Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
@@ -100,7 +102,7 @@ impl ClientBuilder {
         })
     }
 
-    /// The key that every request carries in the document's header. No default: it must be given.
+    /// Sets the API key that every request carries. No default: a key must be given.
     ///
     /// The copies of it that go into requests are not overwritten in memory: the HTTP library has
     /// them in buffers of its own.
@@ -109,8 +111,8 @@ impl ClientBuilder {
         self
     }
 
-    /// A file that has the key, instead of [`api_key`](Self::api_key). A line break at its end does
-    /// not count.
+    /// Reads the key from a file, in place of [`api_key`](Self::api_key). A line break at its end is
+    /// ignored.
     ///
     /// It is read by [`build`](Self::build) and before each attempt, so that a file that was written
     /// or replaced is noticed. When the server answers 401 it is read once more, and the call is
@@ -130,9 +132,9 @@ impl ClientBuilder {
         self
     }
 
-    /// What gives the key, instead of [`api_key`](Self::api_key). It is asked before each attempt,
-    /// so it must be quick and must not block; and once more when the server answers 401, as with
-    /// [`api_key_file`](Self::api_key_file).
+    /// Sets a function that provides the key, in place of [`api_key`](Self::api_key). It is called
+    /// before each attempt, so it must be quick and must not block; and once more when the server
+    /// answers 401, as with [`api_key_file`](Self::api_key_file).
     ///
     /// An error, or a key that is not usable, fails the call as [`Error::is_configuration`]. A task
     /// in the background can keep a key fresh that takes time to get:
@@ -167,10 +169,10 @@ impl ClientBuilder {
         self
     }
 
-    /// What may add headers to each attempt, just before it is sent. Default: nothing.
+    /// Sets a hook that runs before each attempt and may add headers. Default: none.
     ///
-    /// It gets an empty map, and what it puts there goes before what the client and the call set.
-    /// It never sees the key, and it may not set what [`Call::header`](crate::Call::header) refuses:
+    /// It receives an empty map; headers that it puts there replace those of the client and of the
+    /// call. It never sees the key, and it may not set what [`Call::header`](crate::Call::header) refuses:
     /// then the call fails as [`Error::is_configuration`]. If it panics, nothing is sent, and the
     /// panic is the caller's. It runs inside the span of the call, once for each attempt.
     ///
@@ -222,7 +224,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The URL that the paths of the document are appended to. Default: the document's server,
+    /// Sets the URL that the paths of the API are appended to. Default: SigmaMind's server,
     /// `https://api.sigmamind.ai`.
     ///
     /// It may have a path and a trailing slash. It must be https unless its host is this machine
@@ -233,22 +235,22 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether a base URL may be plain http to another machine, where everyone on the way can
-    /// read the key and the trunk password. Default: `false`.
+    /// Allows a base URL that is plain http to another machine, where everyone on the way can read
+    /// the key and the trunk password. Default: `false`.
     pub fn danger_send_secrets_unencrypted(mut self, allow: bool) -> Self {
         self.plain_http = allow;
         self
     }
 
-    /// How long making a connection may take, TLS included. Default: 5 s.
+    /// Sets the time limit of making a connection, TLS included. Default: 5 s.
     ///
-    /// Without effect on a client given to [`http_client`](Self::http_client).
+    /// It has no effect on a client given to [`http_client`](Self::http_client).
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
         self.connect_timeout = connect_timeout;
         self
     }
 
-    /// How long one attempt may take, from connecting to the end of the body. Default: 30 s.
+    /// Sets the time limit of one attempt, from connecting to the end of the body. Default: 30 s.
     ///
     /// An attempt is never given more than what is left of the [`timeout`](Self::timeout).
     ///
@@ -261,7 +263,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a whole call may take, all attempts and waits included. Default: 90 s.
+    /// Sets the total time limit of a call, including retries and waits. Default: 90 s.
     ///
     /// It alone bounds how long a call waits for a server that limits the rate (see
     /// [`max_retries`](Self::max_retries)): in the handler of a request, give a short one.
@@ -270,11 +272,12 @@ impl ClientBuilder {
         self
     }
 
-    /// How many times a call is tried again after a failure. Default: 2.
+    /// Sets how many times a call is retried after a failure. Default: 2.
     ///
-    /// Failures are those of the transport (no connection, a connection that broke, an attempt
-    /// that took too long) and the statuses 408, 500, 502, 503 and 504; nothing else is tried
-    /// again. Before each retry there is a random [wait](Self::backoff), on top of the server's
+    /// Failures are those of the transport (no connection, a lost connection, an attempt that took
+    /// too long) and the statuses 408, 500, 502, 503, 504, 520 to 524, 529 and 530; nothing else is
+    /// retried. A request that may have taken effect is retried only if it is
+    /// [idempotent](crate::Call::idempotent). Before each retry there is a random [wait](Self::backoff), on top of the server's
     /// `Retry-After`. If that is [too long](Self::max_retry_after) or past the timeout, the error
     /// is returned at once and [`Error::retry_after`] has the wait.
     ///
@@ -282,15 +285,15 @@ impl ClientBuilder {
     /// and 10 more. When it is used up, the error is returned at once, so that an outage is not
     /// multiplied.
     ///
-    /// A rate limit (429) is not a failure: the call waits for its turn at the limiter that all
-    /// clones share, until its timeout, and neither this number nor the budget counts it. With 0
+    /// A rate limit (429) is not a failure: the call waits for a permit of the rate limiter that
+    /// all clones share, until its timeout, and neither this number nor the budget counts it. With 0
     /// a refusal is returned.
     pub fn max_retries(mut self, max_retries: u32) -> Self {
         self.options.max_retries = max_retries;
         self
     }
 
-    /// The bounds of the random wait before a retry: it is between nothing and `first`, doubled
+    /// Sets the bounds of the random wait before a retry: between zero and `first`, which doubles
     /// with each retry up to `longest`. Default: 0.5 s and 8 s.
     ///
     /// ```
@@ -305,7 +308,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The longest `Retry-After` that is waited for; above it, the error is returned at once.
+    /// Sets the longest `Retry-After` to wait for; above it, the error is returned at once.
     /// Default: 60 s.
     ///
     /// ```
@@ -324,11 +327,11 @@ impl ClientBuilder {
         self
     }
 
-    /// How many requests a second may leave at the most, evenly spaced, from the first on.
-    /// Default: no limit but the one that the server's refusals tell of.
+    /// Limits the requests per second, evenly spaced, from the first on. Default: no limit but the
+    /// one that the rate limiter finds when the server refuses requests.
     ///
-    /// For who knows the server's limit, or wants to leave room for other users of the key.
-    /// [`build`](Self::build) refuses what is not a number above zero.
+    /// Set it if you know the server's limit, or want to leave room for other users of the key.
+    /// [`build`](Self::build) refuses a value that is not a number above zero.
     ///
     /// ```
     /// // Half of what the account may do; the rest is for the others.
@@ -340,15 +343,15 @@ impl ClientBuilder {
         self
     }
 
-    /// What is sent as `User-Agent`. Default: `sigmamind-rust/` and the version of this crate.
+    /// Sets the `User-Agent`. Default: `sigmamind-rust/` and the version of this crate.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
         self
     }
 
-    /// A header of every request. Default: none but the client's own.
+    /// Adds a header to every request. Default: none but the client's own.
     ///
-    /// [`Call::header`](crate::Call::header) sets one for a single call, and says which are
+    /// [`Call::header`](crate::Call::header) sets one for a single call, and lists those that are
     /// refused. The value is hidden in `Debug` and in logs.
     ///
     /// ```
@@ -363,9 +366,23 @@ impl ClientBuilder {
         self
     }
 
-    /// The HTTP client to use, for a proxy, a root certificate or a shared pool. Default: one of
+    /// Sets the HTTP client, for a proxy, a root certificate or a shared pool. Default: a client of
     /// its own, which follows no redirects, retries nothing by itself, takes the proxies and root
-    /// certificates of the system, and goes past the proxies to this machine.
+    /// certificates of the system, and reaches this machine without a proxy.
+    ///
+    /// ```no_run
+    /// use sigmamind::reqwest::{self, Certificate, redirect};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = Certificate::from_pem(&std::fs::read("company.pem")?)?;
+    /// let http = reqwest::Client::builder()
+    ///     .redirect(redirect::Policy::none())
+    ///     .tls_certs_merge([root])
+    ///     .build()?;
+    /// let client = sigmamind::Client::builder().api_key("key").http_client(http).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// Build yours with `redirect(reqwest::redirect::Policy::none())`: one that follows redirects
     /// sends the key and the trunk password to wherever the answer points. Two things cannot be
@@ -381,7 +398,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Checks the settings.
+    /// Checks the settings, and makes what clones of the client share.
     pub(crate) fn check(self) -> Result<(ClientInner, Credentials), Error> {
         let base_url = self.url()?;
         let headers = self.headers()?;
@@ -466,7 +483,7 @@ impl ClientBuilder {
     }
 }
 
-/// The client's own HTTP client.
+/// Builds the client's own HTTP client.
 fn http_client(base_url: &Url, connect_timeout: Duration) -> Result<reqwest::Client, Error> {
     let encrypted = base_url.scheme() == "https";
     tls::check(encrypted)?;
@@ -509,7 +526,7 @@ fn http_version(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
         .http2_keep_alive_interval(Duration::from_secs(10))
         .http2_keep_alive_timeout(Duration::from_secs(15))
         .http2_keep_alive_while_idle(true)
-        // What of an answer may wait to be read, in bytes.
+        // How much of a response may be buffered unread, in bytes.
         .http2_initial_stream_window_size(64 << 10)
 }
 

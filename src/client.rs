@@ -1,4 +1,4 @@
-//! The client, with one method for each operation of the document.
+//! The client: `update_phone_number` by hand as the pattern, and `request` for any other path.
 
 use std::{fmt, sync::Arc};
 
@@ -24,8 +24,8 @@ use crate::{
 
 /// A client for the `SigmaMind` API.
 ///
-/// Cloning is cheap, and all clones share one connection pool, one rate limiter and one retry budget; make
-/// one client and clone it. Its `Debug` shows no key.
+/// Cloning is cheap, and all clones share one connection pool, one rate limiter and one retry
+/// budget; make one client and clone it. Its `Debug` shows no key.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,7 +45,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with this key and the default settings; see [`ClientBuilder`] for those.
+    /// Makes a client with this key and the default settings; see [`ClientBuilder`] for those.
     ///
     /// # Errors
     ///
@@ -56,8 +56,8 @@ impl Client {
         Self::builder().api_key(api_key).build()
     }
 
-    /// A client with the key in `SIGMAMIND_API_KEY`, and the base URL in `SIGMAMIND_BASE_URL` if
-    /// that is set. What is set to nothing counts as not set.
+    /// Makes a client with the key in `SIGMAMIND_API_KEY`, and the base URL in
+    /// `SIGMAMIND_BASE_URL` if that is set. An empty variable counts as not set.
     ///
     /// # Errors
     ///
@@ -67,13 +67,13 @@ impl Client {
         ClientBuilder::from_env()?.build()
     }
 
-    /// A builder with the default settings.
+    /// Returns a builder with the default settings.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
 
-    /// This client with another key. It shares the connections and the settings, and has a limiter
-    /// and a retry budget of its own.
+    /// Returns this client with another key. It shares the connections and the settings, and has a
+    /// rate limiter and a retry budget of its own.
     ///
     /// ```no_run
     /// # async fn run(client: sigmamind::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -112,13 +112,14 @@ impl Client {
         self.credentials.limiter.status()
     }
 
-    /// A call of what the document does not have, for an account that offers more than the page.
+    /// Calls any path of the API, for operations that this crate has no method for.
     ///
-    /// It has the same key, limiter, bounds and errors as every call. `path` begins with a slash and
-    /// is put after the base URL, which it cannot leave; it may have a query. The answer is any
-    /// JSON, and null if it is empty. The call is repeated for GET, HEAD, PUT, DELETE and OPTIONS,
-    /// and for other methods only before the server can have seen it. No span has the path, and
-    /// every string of the body counts as secret.
+    /// It has the same key, rate limiter, limits and errors as every call. `path` begins with a
+    /// slash and is appended to the base URL, which it cannot leave; it may have a query. The
+    /// response is any JSON, and null if it is empty. GET, HEAD, PUT, DELETE and OPTIONS are
+    /// retried, and other methods only before the server can have seen the request, unless
+    /// [`Call::idempotent`] says otherwise. No span has the path, and every string of the body
+    /// counts as secret.
     ///
     /// ```no_run
     /// # async fn run(client: sigmamind::Client) -> Result<(), sigmamind::Error> {
@@ -140,10 +141,10 @@ impl Client {
 
     /// Sets the properties of a phone number that `update` names, and leaves the others.
     ///
-    /// The call is tried again after failures that may pass (see [`ClientBuilder::max_retries`]).
-    /// Repeating it is safe, because it sets properties to values and a second time changes
-    /// nothing more. It can overwrite one thing: a change of the same properties that somebody
-    /// else made between two attempts.
+    /// The call is retried after failures that may pass (see [`ClientBuilder::max_retries`]).
+    /// Repeating it is safe, because it sets properties to values: a second time changes nothing
+    /// more. It can overwrite one thing: a change of the same properties that somebody else made
+    /// between two attempts.
     ///
     /// Nothing is sent until the call is awaited. An update in which nothing is set, or a value
     /// that breaks a limit of the document, is refused then, and by [`Call::validate`].

@@ -394,12 +394,12 @@ impl Error {
             .any(|text| text.contains("certificate"))
     }
 
+    /// Returns whether the head of the response exceeded a limit of hyper's, whose error tells that
+    /// to servers by a method and to clients by its text alone.
     fn is_head_too_large(&self) -> bool {
-        chain(self.source()).any(|cause| {
-            cause
-                .downcast_ref()
-                .is_some_and(hyper::Error::is_parse_too_large)
-        })
+        chain(self.source())
+            .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
+            .any(|error| error.is_parse() && error.to_string().contains("too large"))
     }
 
     /// Returns the innermost cause, without the number that std adds to errors of the system.
