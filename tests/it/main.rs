@@ -30,6 +30,5 @@ mod tls;
 mod traces;
 mod types;
 mod undocumented;
-mod update_example;
 mod whole_call;
 mod wire;
