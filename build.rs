@@ -2,26 +2,43 @@
 //! work is done by the package `sigmamind-codegen`, around progenitor.
 
 use std::{
-    env, fs, panic,
+    env, fmt, fs, panic,
     path::{Path, PathBuf},
 };
 
 use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceStyle};
-use sigmamind_codegen::{self as codegen, Failure, Generated, Model, Result, Sources};
+use sigmamind_codegen::{self as codegen, Failure, Generated, Model, Needed, Result, Skipped};
 
 /// Names another document to generate from.
 const VARIABLE: &str = "SIGMAMIND_OPENAPI";
-/// How many of the operations that are left out are told of.
+/// Names a file for the list of all that was skipped.
+const REPORT: &str = "SIGMAMIND_OPENAPI_REPORT";
+/// How many of those are warned of.
 const WARNINGS: usize = 5;
-/// The sources that name what the document must have.
-const SOURCES: [&str; 2] = ["src/client.rs", "src/lib.rs"];
+/// What `src/` takes for granted of a document.
+const NEEDED: Needed = Needed {
+    method: "update_phone_number",
+    arguments: &["E164", "PhoneNumberUpdate"],
+    answer: "PhoneNumber",
+    types: &["PhoneNumber", "PhoneNumberUpdate", "Provider"],
+    taken: &[
+        "builder",
+        "call",
+        "from_env",
+        "new",
+        "rate_limiter",
+        "request",
+        "with_api_key",
+    ],
+};
 
-/// The client of the document in this file, with this text.
-fn generate(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
+/// Generates the client of the document in this file, with this text.
+fn generate(file: &str, text: &str) -> Result<Generated> {
     let value = codegen::parse(text)?;
-    let document = codegen::read(&value, sources)?;
+    let document = codegen::read(&value, &NEEDED)?;
     let model = Model::new(&document);
-    let lowered = codegen::lower(&model, sources)?;
+    let lowered = codegen::lower(&model)?;
+    let inner = "crate::request::RequestCapture".parse();
     let mut generator = Generator::new(
         GenerationSettings::new()
             .with_interface(InterfaceStyle::Positional)
@@ -29,11 +46,7 @@ fn generate(file: &str, text: &str, sources: &Sources) -> Result<Generated> {
             .with_crate("sigmamind", CrateVers::Any, None)
             .with_crate("std", CrateVers::Any, None)
             .with_map_type("::std::collections::BTreeMap")
-            .with_inner_type(
-                "crate::request::RequestCapture"
-                    .parse()
-                    .expect("it is a path"),
-            ),
+            .with_inner_type(inner.expect("it is a path")),
     );
     let tokens = generator.generate_tokens(&lowered);
     let tokens = tokens.map_err(Failure::unsupported)?;
@@ -44,9 +57,8 @@ fn main() {
     // What panics is told in one line, as the rest.
     panic::set_hook(Box::new(|_| {}));
     println!("cargo::rerun-if-env-changed={VARIABLE}");
-    for source in ["build.rs"].iter().chain(&SOURCES) {
-        println!("cargo::rerun-if-changed={source}");
-    }
+    println!("cargo::rerun-if-env-changed={REPORT}");
+    println!("cargo::rerun-if-changed=build.rs");
     let file = env::var_os(VARIABLE).filter(|file| !file.is_empty());
     let file = PathBuf::from(file.unwrap_or_else(|| "openapi.yaml".into()));
     let name = file.display().to_string();
@@ -55,40 +67,37 @@ fn main() {
     }
     match write(&file, &name) {
         Ok(skipped) => {
-            for (_, failure) in skipped.iter().take(WARNINGS) {
-                println!("cargo::warning=left out: {}", failure.line(&name));
+            for Skipped { what, failure } in skipped.iter().take(WARNINGS) {
+                println!("cargo::warning=skipped {what}: {failure}");
             }
-            if skipped.len() > WARNINGS {
-                let more = skipped.len() - WARNINGS;
-                println!("cargo::warning=left out: {more} more operations");
+            if let Some(more) = skipped.len().checked_sub(WARNINGS).filter(|more| *more > 0) {
+                println!("cargo::warning=skipped {more} more; {REPORT}=FILE lists them all");
             }
         }
         Err(failure) => println!("cargo::error={}", failure.line(&name)),
     }
 }
 
-fn write(file: &Path, name: &str) -> Result<Vec<(String, Failure)>> {
-    const READ: &str = "read the document";
+fn write(file: &Path, name: &str) -> Result<Vec<Skipped>> {
     if name.contains(char::is_control) {
         let reason = "its name has a control character".to_owned();
         let remedy = "Give the document a name without line breaks.";
-        return Err(Failure::new(READ, reason, remedy));
+        return Err(Failure::new("read the document", reason, remedy));
     }
-    let read = |file: &Path| {
-        let remedy = "Check the path; a relative one starts at this crate's folder, so give SIGMAMIND_OPENAPI \
-            an absolute one, or set it in .cargo/config.toml with `relative = true`.";
-        fs::read_to_string(file).map_err(|e| Failure::new(READ, e.to_string(), remedy))
-    };
-    let text = read(file)?;
-    let [client, lib] = SOURCES.map(|source| read(Path::new(source)));
-    let (client, lib) = (&client?, &lib?);
+    let text = codegen::load(file)?;
     let base = file.file_name().unwrap_or_default().to_string_lossy();
-    let Generated { code, skipped } =
-        codegen::guarded(|| generate(&base, &text, &Sources { client, lib }))?;
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("client.rs");
-    fs::write(&out, code).map_err(|e| {
-        let remedy = "Check that the target folder has room and is writable.";
-        Failure::new("write the generated code", e.to_string(), remedy)
-    })?;
+    let Generated { code, skipped } = codegen::guarded(|| generate(&base, &text))?;
+    let failure = |error: &dyn fmt::Display| {
+        let remedy = "Check that the folder is there, has room and is writable.";
+        Failure::new("write a file", error.to_string(), remedy)
+    };
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    fs::write(out.join("client.rs"), code).map_err(|error| failure(&error))?;
+    if let Some(report) = env::var_os(REPORT).filter(|report| !report.is_empty()) {
+        let lines = skipped
+            .iter()
+            .map(|Skipped { what, failure }| format!("{what}: {failure}\n"));
+        fs::write(report, lines.collect::<String>()).map_err(|error| failure(&error))?;
+    }
     Ok(skipped)
 }

@@ -92,7 +92,7 @@ impl AttemptRequest<'_> {
                 headers: mem::take(&mut exchange.headers),
                 body: mem::take(&mut exchange.body),
                 attempts: history.attempts,
-                is_documented: self.operation.is_documented(),
+                shown: self.operation.answer.is_none_or(|answer| answer.shown),
             }),
             Err(error) => Err(error
                 .with_response(self.response_context(&mut exchange, complete))

@@ -13,7 +13,7 @@ use std::{
 
 use progenitor_client::ResponseValue;
 use reqwest::Method;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -92,16 +92,46 @@ impl<T> Call<T> {
     }
 
     /// Makes a call of a generated operation, which is run once, only to describe its request.
-    pub(crate) fn new(
+    ///
+    /// What it would return itself does not matter.
+    pub(crate) fn new<R>(
         inner: Arc<ClientInner>,
         credentials: Arc<Credentials>,
         operation: &'static Operation,
         describe: impl AsyncFnOnce(
             &generated::Client,
-        ) -> Result<ResponseValue<T>, progenitor_client::Error>,
+        ) -> Result<ResponseValue<R>, progenitor_client::Error>,
     ) -> Self {
         let request = Request::describe(&inner.base_url, &inner.http, operation, describe);
         Self::with_request(inner, credentials, operation, request)
+    }
+
+    /// Adds the query that the document describes.
+    #[allow(dead_code, reason = "a document may have none")]
+    pub(crate) fn query(mut self, query: &impl Serialize) -> Self {
+        if let Ok(request) = &mut self.request {
+            let added = self.operation.encode_query(query).map_err(Violation::from);
+            let added = added.and_then(|query| request.add_query(query, &self.inner.base_url));
+            if let Err(violation) = added {
+                self.request = Err(violation);
+            }
+        }
+        self
+    }
+
+    /// Adds a header that the document requires.
+    #[allow(dead_code, reason = "a document may have none")]
+    pub(crate) fn header_parameter(mut self, name: &str, value: &impl ToString) -> Self {
+        let value = value.to_string();
+        let mut headers = self.operation.headers.iter();
+        let shape = headers.find(|(known, _)| *known == name);
+        let checked = shape.map_or(Ok(()), |(name, shape)| shape.check_header(name, &value));
+        match (&mut self.request, checked) {
+            (Ok(request), Ok(())) => request.hidden.push((value.clone(), false)),
+            (request @ Ok(_), Err(violation)) => *request = Err(violation.into()),
+            (Err(_), _) => {}
+        }
+        self.header(name, value)
     }
 
     /// Makes a call that the document does not have.

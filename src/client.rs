@@ -159,12 +159,12 @@ impl Client {
     }
 
     /// Makes a call of a generated operation.
-    pub(crate) fn call<T>(
+    pub(crate) fn call<T, R>(
         &self,
         operation: &'static Operation,
         describe: impl AsyncFnOnce(
             &generated::Client,
-        ) -> Result<ResponseValue<T>, progenitor_client::Error>,
+        ) -> Result<ResponseValue<R>, progenitor_client::Error>,
     ) -> Call<T> {
         let (inner, credentials) = (self.inner.clone(), self.credentials.clone());
         Call::new(inner, credentials, operation, describe)

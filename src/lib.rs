@@ -49,6 +49,7 @@ mod limiter;
 pub mod mock;
 mod operation;
 mod places;
+mod query;
 mod redact;
 mod request;
 mod response;

@@ -77,6 +77,8 @@ mod fake;
 
 use std::{fmt, time::Duration};
 
+use serde::Serialize;
+
 pub use fake::{FakeSigmaMind, Received, RetryAfter};
 pub use httpmock;
 
@@ -119,7 +121,7 @@ impl MockSigmaMind {
         Self(httpmock::MockServer::start())
     }
 
-    /// Says what an update that fits `when` gets.
+    /// Sets what an update that fits `when` gets.
     ///
     /// What is not said does not matter: a `when` without conditions fits every update. The
     /// returned handle tells how often it was used and can be asserted on.
@@ -127,10 +129,41 @@ impl MockSigmaMind {
         &self,
         expect: impl FnOnce(UpdatePhoneNumberWhen, UpdatePhoneNumberThen),
     ) -> httpmock::Mock<'_> {
-        self.0.mock(|when, then| {
-            let when = when.method(OPERATION.method);
-            let when = when.is_true(|request| OPERATION.check(request.uri().path(), None).is_ok());
+        self.on(OPERATION, |when, then| {
             expect(UpdatePhoneNumberWhen(when), UpdatePhoneNumberThen(then));
+        })
+    }
+
+    /// Sets what a request of any operation of the document gets, if it fits `when`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sigmamind::{PhoneNumber, PhoneNumberUpdate, mock::MockSigmaMind, operations};
+    ///
+    /// let mock = MockSigmaMind::start();
+    /// let updated = mock.on(&operations::UPDATE_PHONE_NUMBER, |when, then| {
+    ///     when.path_parameter("phoneNumber", "+14155552671");
+    ///     then.ok(&PhoneNumber::default().active(true));
+    /// });
+    ///
+    /// let update = PhoneNumberUpdate::default().friendly_name("Support Line");
+    /// let call = mock.client().update_phone_number(&"+14155552671".parse()?, &update);
+    /// assert_eq!(call.await?.active, Some(true));
+    /// updated.assert_calls(1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on(
+        &self,
+        operation: &'static Operation,
+        expect: impl FnOnce(When, Then),
+    ) -> httpmock::Mock<'_> {
+        self.0.mock(|inner, then| {
+            let inner = inner.method(operation.method);
+            let inner =
+                inner.is_true(|request| operation.check(request.uri().path(), None).is_ok());
+            expect(When { inner, operation }, Then(then));
         })
     }
 
@@ -171,8 +204,127 @@ impl fmt::Debug for MockSigmaMind {
     }
 }
 
+/// Which requests of an operation an expectation is for.
+pub struct When {
+    inner: httpmock::When,
+    operation: &'static Operation,
+}
+
+#[allow(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "the server has it already"
+)]
+impl When {
+    /// Returns httpmock's own matcher, for any other condition.
+    pub fn into_inner(self) -> httpmock::When {
+        self.inner
+    }
+
+    fn map(self, add: impl FnOnce(httpmock::When) -> httpmock::When) -> Self {
+        let Self { inner, operation } = self;
+        let inner = add(inner);
+        Self { inner, operation }
+    }
+
+    /// Takes those with this value in the path, unescaped, for the parameter of this name.
+    ///
+    /// # Panics
+    ///
+    /// If the operation's path has no such parameter.
+    pub fn path_parameter(self, name: &str, value: &str) -> Self {
+        let operation = self.operation;
+        let index = operation.parameters().position(|known| known == name);
+        let index = index.unwrap_or_else(|| panic!("{} has no parameter `{name}`", operation.path));
+        let value = value.to_owned();
+        self.map(|inner| {
+            inner.is_true(move |request| {
+                let uri = request.uri();
+                let found = operation.path_values(uri.path()).nth(index);
+                found.is_some_and(|found| found == value)
+            })
+        })
+    }
+
+    /// Takes those with this pair in the query, unescaped; of a list, it is one item.
+    pub fn query(self, name: &str, value: &str) -> Self {
+        self.map(|inner| inner.query_param(name, value))
+    }
+
+    /// Takes those whose body is just this.
+    pub fn body(self, body: &impl Serialize) -> Self {
+        self.map(|inner| inner.json_body_obj(body))
+    }
+
+    /// Takes those whose key is this one.
+    pub fn api_key(self, key: &str) -> Self {
+        self.map(|inner| inner.header(KEY_HEADER.as_str(), key))
+    }
+
+    /// Takes those whose body has at least what is set in `body`, with the same values.
+    ///
+    /// # Panics
+    ///
+    /// If `body` cannot be written as JSON.
+    pub fn body_including(self, body: &impl Serialize) -> Self {
+        let json = serde_json::to_string(body).expect("the body is JSON");
+        self.map(|inner| inner.json_body_includes(json))
+    }
+}
+
+/// What the requests of an expectation get.
+pub struct Then(httpmock::Then);
+
+#[allow(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "the server has it already"
+)]
+impl Then {
+    /// Returns httpmock's own answer, for anything else.
+    pub fn into_inner(self) -> httpmock::Then {
+        self.0
+    }
+
+    /// Answers 200 with this value.
+    pub fn ok(self, value: &impl Serialize) -> Self {
+        self.status(200).json(value)
+    }
+
+    /// Answers with this value as the JSON body.
+    pub fn json(self, value: &impl Serialize) -> Self {
+        let then = self.0.header("content-type", "application/json");
+        Self(then.json_body_obj(value))
+    }
+
+    /// Answers with this status; without a body unless one is given.
+    pub fn status(self, status: u16) -> Self {
+        Self(self.0.status(status))
+    }
+
+    /// Answers with this header, beside those given before.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self(self.0.header(name, value))
+    }
+
+    /// Answers with these bytes as the body, whether they are JSON or not.
+    pub fn body(self, body: impl AsRef<[u8]>) -> Self {
+        Self(self.0.body(body))
+    }
+
+    /// Answers this much later.
+    pub fn delay(self, delay: Duration) -> Self {
+        Self(self.0.delay(delay))
+    }
+
+    /// Answers so many times only; after that the next expectation that fits is taken.
+    pub fn times(self, times: usize) -> Self {
+        Self(self.0.up_to_n_times(times))
+    }
+}
+
 /// Which updates an expectation is for.
-pub struct UpdatePhoneNumberWhen(httpmock::When);
+pub struct UpdatePhoneNumberWhen(When);
 
 #[allow(
     clippy::must_use_candidate,
@@ -180,44 +332,39 @@ pub struct UpdatePhoneNumberWhen(httpmock::When);
     reason = "the server has it already"
 )]
 impl UpdatePhoneNumberWhen {
-    /// httpmock's own matcher, for any other condition.
+    /// Returns httpmock's own matcher, for any other condition.
     pub fn into_inner(self) -> httpmock::When {
-        self.0
+        self.0.into_inner()
     }
 
-    /// Which are about this number.
+    /// Takes those about this number.
     pub fn phone_number(self, number: &E164) -> Self {
-        let number = number.clone();
-        Self(self.0.is_true(move |request| {
-            let uri = request.uri();
-            let value = OPERATION.path_values(uri.path()).next();
-            value.is_some_and(|value| value == number.as_str())
-        }))
+        let name = OPERATION.parameters().next().unwrap_or_default();
+        Self(self.0.path_parameter(name, number.as_str()))
     }
 
-    /// Whose body is just this.
+    /// Takes those whose body is just this.
     pub fn body(self, update: &PhoneNumberUpdate) -> Self {
-        Self(self.0.json_body_obj(update))
+        Self(self.0.body(update))
     }
 
-    /// Whose key is this one.
+    /// Takes those whose key is this one.
     pub fn api_key(self, key: &str) -> Self {
-        Self(self.0.header(KEY_HEADER.as_str(), key))
+        Self(self.0.api_key(key))
     }
 
-    /// Whose body has at least what is set in `update`, with the same values.
+    /// Takes those whose body has at least what is set in `update`, with the same values.
     ///
     /// # Panics
     ///
-    /// Never: an update is always JSON.
+    /// If a number in it is NaN or infinite, which JSON has not.
     pub fn body_including(self, update: &PhoneNumberUpdate) -> Self {
-        let json = serde_json::to_string(update).expect("an update is JSON");
-        Self(self.0.json_body_includes(json))
+        Self(self.0.body_including(update))
     }
 }
 
 /// What the updates of an expectation get.
-pub struct UpdatePhoneNumberThen(httpmock::Then);
+pub struct UpdatePhoneNumberThen(Then);
 
 #[allow(
     clippy::must_use_candidate,
@@ -225,42 +372,38 @@ pub struct UpdatePhoneNumberThen(httpmock::Then);
     reason = "the server has it already"
 )]
 impl UpdatePhoneNumberThen {
-    /// httpmock's own answer, for anything else.
+    /// Returns httpmock's own answer, for anything else.
     pub fn into_inner(self) -> httpmock::Then {
-        self.0
+        self.0.into_inner()
     }
 
-    /// The documented answer, with this value.
+    /// Answers as documented, with this value.
     pub fn ok(self, phone: &PhoneNumber) -> Self {
-        let then = self
-            .0
-            .status(200)
-            .header("content-type", "application/json");
-        Self(then.json_body_obj(phone))
+        Self(self.0.ok(phone))
     }
 
-    /// This status; without a body unless one is given.
+    /// Answers with this status; without a body unless one is given.
     pub fn status(self, status: u16) -> Self {
         Self(self.0.status(status))
     }
 
-    /// This header, beside those given before.
+    /// Answers with this header, beside those given before.
     pub fn header(self, name: &str, value: &str) -> Self {
         Self(self.0.header(name, value))
     }
 
-    /// These bytes as the body, whether they are JSON or not.
+    /// Answers with these bytes as the body, whether they are JSON or not.
     pub fn body(self, body: impl AsRef<[u8]>) -> Self {
         Self(self.0.body(body))
     }
 
-    /// The answer this much later.
+    /// Answers this much later.
     pub fn delay(self, delay: Duration) -> Self {
         Self(self.0.delay(delay))
     }
 
-    /// The answer so many times only; after that the next expectation that fits is taken.
+    /// Answers so many times only; after that the next expectation that fits is taken.
     pub fn times(self, times: usize) -> Self {
-        Self(self.0.up_to_n_times(times))
+        Self(self.0.times(times))
     }
 }

@@ -3,10 +3,9 @@
 //! build.rs writes an [`Operation`] for each operation of the document, with a [`Shape`] for each
 //! schema as far as sending needs it.
 
-use std::{any::Any, borrow::Cow, slice, sync::LazyLock};
+use std::{any::Any, borrow::Cow, fmt, slice, sync::OnceLock};
 
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
 use serde_json::Value;
 
 /// The document that the client was generated from.
@@ -30,10 +29,19 @@ pub struct Operation {
     pub(crate) parameters: &'static [Parameter],
     /// What is in the path after the last of them.
     pub(crate) after: &'static str,
+    /// None if there is no query.
+    pub(crate) query: Option<&'static Shape>,
+    /// The parameters of the query whose lists are joined by commas.
+    pub(crate) joined: &'static [&'static str],
+    /// The headers that are required, in lower case.
+    pub(crate) headers: &'static [(&'static str, &'static Shape)],
     /// None if no body is sent.
     pub(crate) body: Option<&'static Shape>,
     /// What the body is declared as; nothing if none is sent.
     pub(crate) content_type: &'static str,
+    /// Whether a second time has no second effect, so that it may be sent again when the server may
+    /// have seen it.
+    pub(crate) idempotent: bool,
     /// None if no body is documented.
     pub(crate) answer: Option<Answer>,
     #[cfg(feature = "mock")]
@@ -54,34 +62,24 @@ pub(crate) struct Parameter {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answer {
     pub is_object: bool,
+    /// Whether one of the successes has no body.
+    pub may_be_empty: bool,
+    /// Whether its `Debug` hides by itself what may not be shown.
+    pub shown: bool,
     /// The names of the documented properties.
     pub properties: &'static [&'static str],
     /// Says that none of them is there. None if one must be, or anything may be in it.
     pub is_blank: Option<fn(&dyn Any) -> bool>,
-    #[allow(dead_code, reason = "the property is not compared any more")]
-    pub repeats: &'static [Repeat],
-}
-
-/// A property of an answer that repeats a value of the path.
-#[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "a document may have none")]
-pub(crate) struct Repeat {
-    /// The number of the parameter.
-    pub parameter: usize,
-    pub read: fn(&dyn Any) -> Value,
 }
 
 /// Whether an answer of this type has nothing in it.
 #[allow(dead_code, reason = "a document may have no use for it")]
 pub(crate) fn is_blank<T: Default + PartialEq + 'static>(answer: &dyn Any) -> bool {
-    answer.downcast_ref() == Some(&T::default())
-}
-
-/// A property of an answer of this type.
-#[allow(dead_code, reason = "a document may have no use for it")]
-pub(crate) fn property<T: 'static, P: Serialize>(answer: &dyn Any, of: fn(&T) -> &P) -> Value {
-    let property = answer.downcast_ref().map(of);
-    serde_json::to_value(property).unwrap_or_default()
+    let answer = match answer.downcast_ref::<Option<T>>() {
+        Some(answer) => answer.as_ref(),
+        None => answer.downcast_ref(),
+    };
+    answer == Some(&T::default())
 }
 
 /// What a server that plays the operation must know besides.
@@ -118,12 +116,13 @@ pub(crate) enum Limit {
     MaxLength(u64),
     Pattern(&'static Pattern),
     OneOf(&'static [&'static str]),
-    OneOfNumbers(&'static [Decimal]),
-    Minimum(Decimal),
-    ExclusiveMinimum(Decimal),
-    Maximum(Decimal),
-    ExclusiveMaximum(Decimal),
-    MultipleOf(Decimal),
+    OneOfNumbers(&'static [Number]),
+    Minimum(Number),
+    ExclusiveMinimum(Number),
+    Maximum(Number),
+    ExclusiveMaximum(Number),
+    /// JSON has neither NaN nor infinity, and serde writes null for them.
+    Finite,
     MinItems(u64),
     MaxItems(u64),
     UniqueItems,
@@ -131,13 +130,48 @@ pub(crate) enum Limit {
     MaxProperties(u64),
 }
 
-/// A regular expression that is compiled once and takes time in proportion to the text; build.rs
-/// has seen that it is one.
-pub(crate) type Pattern = LazyLock<regex_lite::Regex>;
+/// A regular expression that is compiled once and takes time in proportion to the text.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    /// As the document has it, in ECMAScript's words.
+    pub text: &'static str,
+    /// The same in the words of `regex_lite`.
+    translated: &'static str,
+    compiled: OnceLock<regex_lite::Regex>,
+}
 
-/// A number as it is written: its digits, and how many of them stand after the point.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Decimal(pub i128, pub u32);
+#[allow(dead_code, reason = "a document may have none")]
+impl Pattern {
+    pub const fn new(text: &'static str, translated: &'static str) -> Self {
+        Self {
+            text,
+            translated,
+            compiled: OnceLock::new(),
+        }
+    }
+
+    pub fn is_match(&self, text: &str) -> bool {
+        let compile = || regex_lite::Regex::new(self.translated).expect("build.rs has compiled it");
+        self.compiled.get_or_init(compile).is_match(text)
+    }
+}
+
+/// A number in a limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(dead_code, reason = "a document may have none")]
+pub(crate) enum Number {
+    Integer(i64),
+    Float(f64),
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(number) => number.fmt(f),
+            Self::Float(number) => number.fmt(f),
+        }
+    }
+}
 
 /// What the document does not have: anything goes, and nothing is shown.
 pub(crate) static UNDOCUMENTED: Operation = Operation {
@@ -146,13 +180,18 @@ pub(crate) static UNDOCUMENTED: Operation = Operation {
     path: "",
     parameters: &[],
     after: "",
+    query: None,
+    joined: &[],
+    headers: &[],
     body: Some(&SECRET),
     content_type: "",
+    idempotent: false,
     answer: Some(Answer {
         is_object: false,
+        may_be_empty: true,
+        shown: false,
         properties: &[],
         is_blank: None,
-        repeats: &[],
     }),
     #[cfg(feature = "mock")]
     mock: Mock {
@@ -261,7 +300,7 @@ impl Shape {
         declared.or(self.additional).unwrap_or(&Self::UNKNOWN)
     }
 
-    fn hide(&self, value: &Value, hidden: &mut Vec<(String, bool)>) {
+    pub fn hide(&self, value: &Value, hidden: &mut Vec<(String, bool)>) {
         match value {
             Value::String(text) if !self.shown => hidden.push((text.clone(), self.secret)),
             Value::Array(items) => {

@@ -69,11 +69,12 @@ impl Redactor {
                 redactor.text(part);
             }
         }
-        for (text, is_secret) in operation.hidden(request.body.as_deref().unwrap_or_default()) {
-            if is_secret {
-                redactor.secret(&text);
+        let of_body = operation.hidden(request.body.as_deref().unwrap_or_default());
+        for (text, is_secret) in of_body.iter().chain(&request.hidden) {
+            if *is_secret {
+                redactor.secret(text);
             } else {
-                redactor.text(&text);
+                redactor.text(text);
             }
         }
         redactor
@@ -87,9 +88,11 @@ impl Redactor {
     ) -> Self {
         let mut redactor = Self::for_keys(keys);
         let body = request.and_then(|request| request.body.as_deref());
-        for (text, is_secret) in operation.hidden(body.unwrap_or_default()) {
-            if is_secret {
-                redactor.secret(&text);
+        let of_body = operation.hidden(body.unwrap_or_default());
+        let others = request.map(|request| &*request.hidden);
+        for (text, is_secret) in of_body.iter().chain(others.unwrap_or_default()) {
+            if *is_secret {
+                redactor.secret(text);
             }
         }
         redactor

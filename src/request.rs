@@ -17,7 +17,7 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use crate::{error::Violation, generated, operation::Operation};
+use crate::{error::Violation, generated, operation::Operation, query::Query};
 
 /// Characters that a path may be written with, and a URL may not have.
 const PATH: &AsciiSet = &CONTROLS
@@ -49,6 +49,8 @@ pub(crate) struct Request {
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<Bytes>,
+    /// Strings outside of path and body that may not be shown; whether they are secret.
+    pub hidden: Vec<(String, bool)>,
     /// Whether it may be sent again when the server may have seen it.
     pub idempotent: bool,
 }
@@ -86,12 +88,13 @@ impl Request {
             headers.insert(CONTENT_TYPE, declared);
         }
         let request = Self {
-            idempotent: method != Method::POST,
+            idempotent: operation.idempotent,
             method,
             path: path.into_inner(),
             url: url.into_inner(),
             headers,
             body,
+            hidden: Vec::new(),
         };
         request.check_url(base_url)?;
         operation.check(&request.path, request.body.as_deref())?;
@@ -137,9 +140,21 @@ impl Request {
             path,
             headers,
             body: body.map(|body| body.to_string().into()),
+            hidden: Vec::new(),
         };
         request.check_url(base_url)?;
         Ok(request)
+    }
+
+    /// Puts a query behind the path.
+    pub fn add_query(&mut self, query: Query, base_url: &Url) -> Result<(), Violation> {
+        self.hidden.extend(query.hidden);
+        if query.text.is_empty() {
+            return Ok(());
+        }
+        self.path = format!("{}?{}", self.path, query.text);
+        self.url.set_query(Some(&query.text));
+        self.check_url(base_url)
     }
 
     /// Refuses a path that the URL does not have as it is, and one that no server takes.

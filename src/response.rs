@@ -13,7 +13,8 @@ use crate::{
 
 /// Response of a successful call: the value, to which it derefs, and the HTTP response around it.
 ///
-/// Its `Debug` hides the header values, the body, and the value of a call that the document lacks.
+/// Its `Debug` hides the header values, the body, and a value whose type does not hide by itself what
+/// may not be shown: any JSON, a string, a list of strings.
 ///
 /// ```no_run
 /// # async fn run(call: sigmamind::Call<sigmamind::PhoneNumber>) -> Result<(), sigmamind::Error> {
@@ -29,8 +30,8 @@ pub struct Response<T> {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
     pub(crate) attempts: u32,
-    /// Whether the value's type comes from the document, and so its `Debug` hides secrets.
-    pub(crate) is_documented: bool,
+    /// Whether the `Debug` of the value hides by itself what may not be shown.
+    pub(crate) shown: bool,
 }
 
 impl<T> Response<T> {
@@ -98,7 +99,7 @@ impl<T> Deref for Response<T> {
 impl<T: fmt::Debug> fmt::Debug for Response<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut response = f.debug_struct("Response");
-        if self.is_documented {
+        if self.shown {
             response.field("value", &self.value);
         }
         response
@@ -121,11 +122,12 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(
         return serde_json::from_slice(b"null").map_err(not_documented);
     };
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let body = if body.is_empty() && !operation.is_documented() {
-        b"null"
-    } else {
-        body
-    };
+    if answer.may_be_empty && body.trim_ascii().is_empty() {
+        // Of a type without null, it is a value in which nothing is set.
+        let null = serde_json::from_slice(b"null");
+        let value = null.or_else(|_| serde_json::from_slice(b"{}"));
+        return value.map_err(not_documented);
+    }
     if answer.is_object && !body.trim_ascii_start().starts_with(b"{") {
         // serde takes a list for a struct.
         names(body).map_err(not_documented)?;

@@ -1,190 +1,266 @@
-//! The allow-list: what is understood, by place. Everything else is refused, since a keyword that
-//! is ignored is a promise broken.
-
-use std::collections::BTreeMap;
+//! The allow-list: the keywords that are understood, by place. Everything else is refused, since a
+//! keyword that is ignored would be a promise broken.
+//!
+//! To have a keyword understood, add a row to the table of its place, and read it where the others
+//! of that place are read. What restricts only what a server takes is `Any`: it is left to the server.
 
 use serde_json::Value;
 
 use crate::failure::{
-    CODE, LOST, MISPLACED, MISSING, NEARLY, Result, UNEXPECTED, UNKNOWN, ensure, need, refuse,
+    LOST, MISPLACED, MISSING, NEARLY, Result, UNEXPECTED, UNKNOWN, ensure, need, refuse,
 };
 use crate::schema::{entries, items};
 
-/// The keywords of a place, and what each must be; `!` if it must be there. `any` is an annotation,
-/// or looked at where it is read, `[…]` a list, `{…}` a table, `'…'` the one value that is
-/// understood; `+` takes in another kind of schema.
-fn keywords(place: &str) -> &'static str {
-    match place {
-        "document" => {
-            "openapi=text! info=info! paths={any}! components=components servers=any \
-             security=[any] tags=any externalDocs=any"
-        }
-        "info" => {
-            "title=text! version=text! description=any termsOfService=any contact=any license=any"
-        }
-        "components" => {
-            "schemas={any} parameters={any} requestBodies={any} responses={any} \
-             securitySchemes={any} examples=any headers=any links=any callbacks=any"
-        }
-        "scheme" => "type='apiKey'! in='header'! name=text! description=any",
-        "server" => "url=text! variables={variable} description=any",
-        "variable" => "default=text! enum=[text] description=any",
-        "path" => {
-            "get=any put=any post=any delete=any head=any patch=any options=any trace=any \
-             parameters=[any] servers=any summary=any description=any"
-        }
-        "operation" => {
-            "operationId=text! parameters=[any] requestBody=any responses={any}! security=[any] \
-             servers=any summary=any description=any tags=any deprecated=any externalDocs=any"
-        }
-        "parameter" => {
-            "name=text! in='path'! required='true'! schema=any! style='simple' explode=any \
-             description=any deprecated=any example=any examples=any"
-        }
-        "body" => "content={any}! required=any description=any",
-        "response" => "content={any} description=any headers=any links=any",
-        "media" => "schema=any! example=any examples=any",
-        "reference" => {
-            "$ref=text! title=any summary=any description=any deprecated=any example=any \
-             externalDocs=any"
-        }
-        "schema anything" => {
-            "title=text description=text nullable=flag readOnly=flag writeOnly=flag \
-             deprecated=flag x-loggable=flag x-repeats=text x-order=any default=any example=any \
-             examples=any externalDocs=any xml=any"
-        }
-        "schema boolean" => "+anything type=text format=text",
-        "schema string" => "+boolean enum=[any] minLength=count maxLength=count pattern=text",
-        "schema integer" | "schema number" => {
-            "+boolean enum=[any] multipleOf=number minimum=number maximum=number \
-             exclusiveMinimum=flag exclusiveMaximum=flag"
-        }
-        "schema array" => "+boolean items=any! minItems=count maxItems=count uniqueItems=flag",
-        "schema object" => {
-            "+boolean properties={any} required=[text] additionalProperties=any \
-             minProperties=count maxProperties=count"
-        }
-        "schema allOf" => "+object allOf=[any]",
-        "schema oneOf" => "+anything oneOf=[any]",
-        "schema anyOf" => "+anything anyOf=[any]",
-        _ => "",
+/// What the value of a keyword must be.
+pub enum Kind {
+    /// An annotation, or looked at where it is read.
+    Any,
+    Text,
+    Flag,
+    List,
+    Map,
+    /// A map of things that have these keywords.
+    MapOf(Table),
+}
+
+pub struct Keyword {
+    name: &'static str,
+    kind: Kind,
+    required: bool,
+}
+
+/// The keywords of a place, in groups that places share.
+pub type Table = &'static [&'static [Keyword]];
+
+const fn may(name: &'static str, kind: Kind) -> Keyword {
+    Keyword {
+        name,
+        kind,
+        required: false,
+    }
+}
+
+const fn must(name: &'static str, kind: Kind) -> Keyword {
+    Keyword {
+        required: true,
+        ..may(name, kind)
+    }
+}
+
+use Kind::{Any, Flag, List, Map, MapOf, Text};
+
+/// What is for people.
+const TEXTS: &[Keyword] = &[
+    may("title", Any),
+    may("summary", Any),
+    may("description", Any),
+    may("deprecated", Any),
+    may("example", Any),
+    may("examples", Any),
+    may("externalDocs", Any),
+];
+pub const SERVER: Table = &[&[
+    must("url", Text),
+    may("variables", MapOf(VARIABLE)),
+    may("description", Any),
+]];
+const VARIABLE: Table = &[&[
+    must("default", Text),
+    may("enum", List),
+    may("description", Any),
+]];
+pub const PATH: Table = &[
+    TEXTS,
+    &[
+        may("get", Any),
+        may("put", Any),
+        may("post", Any),
+        may("delete", Any),
+        may("head", Any),
+        may("patch", Any),
+        may("options", Any),
+        may("trace", Any),
+        may("parameters", List),
+        may("servers", Any),
+    ],
+];
+pub const OPERATION: Table = &[
+    TEXTS,
+    &[
+        must("operationId", Text),
+        may("parameters", List),
+        may("requestBody", Any),
+        must("responses", Map),
+        may("security", List),
+        may("servers", Any),
+        may("tags", Any),
+        // What the server calls by itself.
+        may("callbacks", Any),
+        may("x-idempotent", Flag),
+    ],
+];
+pub const PARAMETER: Table = &[
+    TEXTS,
+    &[
+        must("name", Text),
+        must("in", Text),
+        must("schema", Any),
+        may("required", Flag),
+        may("style", Text),
+        may("explode", Flag),
+        // Both only allow more than is sent.
+        may("allowReserved", Any),
+        may("allowEmptyValue", Any),
+    ],
+];
+pub const BODY: Table = &[TEXTS, &[must("content", Map), may("required", Any)]];
+pub const RESPONSE: Table = &[
+    TEXTS,
+    &[may("content", Map), may("headers", Any), may("links", Any)],
+];
+pub const MEDIA: Table = &[TEXTS, &[must("schema", Any)]];
+/// Beside `$ref`, nothing else has a meaning.
+const REFERENCE: Table = &[TEXTS, &[must("$ref", Text)]];
+
+/// What every schema may have.
+const SCHEMA: &[Keyword] = &[
+    may("nullable", Flag),
+    may("readOnly", Flag),
+    may("writeOnly", Flag),
+    may("x-loggable", Flag),
+    may("x-order", Any),
+    may("default", Any),
+    may("xml", Any),
+    // The server checks it.
+    may("not", Any),
+];
+const TYPE: &[Keyword] = &[may("type", Text), may("format", Text), may("enum", List)];
+/// Limits are looked at only in what is sent.
+const STRING: &[Keyword] = &[
+    may("minLength", Any),
+    may("maxLength", Any),
+    may("pattern", Any),
+];
+const NUMBER: &[Keyword] = &[
+    may("minimum", Any),
+    may("maximum", Any),
+    may("exclusiveMinimum", Any),
+    may("exclusiveMaximum", Any),
+    // The server checks it.
+    may("multipleOf", Any),
+];
+const ARRAY: &[Keyword] = &[
+    must("items", Any),
+    may("minItems", Any),
+    may("maxItems", Any),
+    may("uniqueItems", Any),
+];
+const OBJECT: &[Keyword] = &[
+    may("properties", Map),
+    may("required", List),
+    may("additionalProperties", Any),
+    may("minProperties", Any),
+    may("maxProperties", Any),
+];
+
+const ALL_OF: &[Keyword] = &[must("allOf", List)];
+const ONE_OF: &[Keyword] = &[must("oneOf", List)];
+const ANY_OF: &[Keyword] = &[must("anyOf", List)];
+
+/// The keywords of a schema of this kind; nothing if there is no such kind.
+fn of_schema(kind: &str) -> Table {
+    match kind {
+        "anything" => &[TEXTS, SCHEMA],
+        "boolean" => &[TEXTS, SCHEMA, TYPE],
+        "string" => &[TEXTS, SCHEMA, TYPE, STRING],
+        "integer" | "number" => &[TEXTS, SCHEMA, TYPE, NUMBER],
+        "array" => &[TEXTS, SCHEMA, TYPE, ARRAY],
+        "object" => &[TEXTS, SCHEMA, TYPE, OBJECT],
+        "allOf" => &[TEXTS, SCHEMA, TYPE, OBJECT, ALL_OF],
+        "oneOf" => &[TEXTS, SCHEMA, ONE_OF],
+        "anyOf" => &[TEXTS, SCHEMA, ANY_OF],
+        _ => &[],
     }
 }
 
 /// The types that are told by these keywords where none is given.
-const TOLD: [(&str, &str); 3] = [
-    ("object", "properties additionalProperties required"),
-    ("array", "items"),
-    ("string", "enum pattern minLength maxLength"),
+const TOLD: [(&str, &[&str]); 3] = [
+    (
+        "object",
+        &["properties", "additionalProperties", "required"],
+    ),
+    ("array", &["items"]),
+    ("string", &["enum", "pattern", "minLength", "maxLength"]),
 ];
 /// The extensions of this crate.
-const OURS: [&str; 2] = ["x-loggable", "x-repeats"];
+const OURS: [&str; 2] = ["x-loggable", "x-idempotent"];
 
-fn rules(place: &str) -> BTreeMap<&'static str, &'static str> {
-    let mut rules = BTreeMap::new();
-    for rule in keywords(place).split_whitespace() {
-        match rule.split_once('=') {
-            Some(rule) => drop(rules.insert(rule.0, rule.1)),
-            None => rules.extend(self::rules(&rule.replace('+', "schema "))),
-        }
-    }
-    rules
+/// Checks the keywords of a schema of this kind.
+pub fn check_schema(kind: &str, value: &Value, at: &str) -> Result<()> {
+    let table = of_schema(kind);
+    ensure(!table.is_empty(), at, UNEXPECTED, "another type")?;
+    check(table, value, at)
 }
 
-/// Checks the keywords at a place of this kind, and what is no place of its own.
-pub fn check(place: &str, value: &Value, at: &str) -> Result<()> {
-    let rules = rules(place);
-    ensure(!rules.is_empty(), at, UNEXPECTED, "another type")?;
+/// Checks the keywords of a place, and what is not a place of its own.
+pub fn check(table: Table, value: &Value, at: &str) -> Result<()> {
     ensure(value.is_object(), at, UNEXPECTED, "a mapping")?;
+    let rules = || table.iter().copied().flatten();
+    let mut unknown = Vec::new();
     for (keyword, value) in entries(value) {
         let at = format!("{at}/{}", escape(keyword));
-        match rules.get(&**keyword) {
-            None => unknown(keyword, &at)?,
-            Some(_) if value.is_null() => {} // says nothing
-            Some(rule) => fits(rule.trim_end_matches('!'), value, &at)?,
+        match rules().find(|rule| rule.name == keyword) {
+            Some(rule) if !value.is_null() => fits(&rule.kind, value, &at)?,
+            Some(_) => {} // says nothing
+            None if keyword.starts_with("x-") || keyword.starts_with("X-") => {
+                extension(keyword, &at)?
+            }
+            None => unknown.push(keyword.as_str()),
         }
     }
-    let mut needed = rules.iter().filter(|(_, rule)| rule.ends_with('!'));
-    let missing = needed.find(|(keyword, _)| value[**keyword].is_null());
-    refuse(missing.map(|(keyword, _)| *keyword), at, MISSING)
-}
-
-fn fits(rule: &str, value: &Value, at: &str) -> Result<()> {
-    let is = |is_so: bool, expected: &str| ensure(is_so, at, UNEXPECTED, expected);
-    let inner = |start: char, end| rule.strip_prefix(start)?.strip_suffix(end);
-    match (rule, inner('[', ']'), inner('{', '}'), inner('\'', '\'')) {
-        ("any", ..) => Ok(()),
-        ("text", ..) => is(value.is_string(), "a text"),
-        ("flag", ..) => is(value.is_boolean(), "true or false"),
-        ("count", ..) => is(value.is_u64(), "a whole number"),
-        ("number", ..) => is(value.is_number(), "a number"),
-        (_, Some(rule), ..) => {
-            is(value.is_array(), "a list")?;
-            let mut items = items(value).enumerate();
-            items.try_for_each(|(index, value)| fits(rule, value, &format!("{at}/{index}")))
-        }
-        (_, _, Some(rule), _) => {
-            is(value.is_object(), "a mapping")?;
-            let mut entries = entries(value);
-            entries
-                .try_for_each(|(name, value)| fits(rule, value, &format!("{at}/{}", escape(name))))
-        }
-        (.., Some(known)) => {
-            let fits = value == known || value.as_bool().is_some_and(|v| v.to_string() == known);
-            is(fits, &format!("`{known}`"))
-        }
-        (place, ..) => check(place, value, at),
-    }
-}
-
-/// What a reference leads to, and the place of that.
-pub fn follow<'d>(root: &'d Value, value: &Value, at: &str) -> Result<(&'d Value, String)> {
-    check("reference", value, at)?;
-    let reference = value["$ref"].as_str().unwrap_or_default();
-    let target = reference
-        .strip_prefix('#')
-        .and_then(|place| Some((root.pointer(place)?, place.to_owned())));
-    need(target, at, LOST, reference)
-}
-
-/// The kind of a schema: how it is combined, or its type; what has none is told by its keywords.
-pub fn kind(schema: &Value) -> &str {
-    let has = |keyword: &&str| !schema[*keyword].is_null();
-    let combined = ["allOf", "oneOf", "anyOf"].into_iter().find(has);
-    let told = TOLD
-        .iter()
-        .find(|(_, keywords)| keywords.split(' ').any(|keyword| has(&keyword)));
-    let told = told.map_or("anything", |(kind, _)| kind);
-    combined.or(schema["type"].as_str()).unwrap_or(told)
-}
-
-/// Whether a schema becomes a type of its own; anything else is described where it is used.
-pub fn is_type(schema: &Value) -> bool {
-    let kind = kind(schema);
-    let parts = schema[kind].as_array().map_or(0, Vec::len);
-    let has_properties = entries(&schema["properties"]).next().is_some()
-        || items(&schema["required"]).next().is_some();
-    // Beside a part that is alone, these would be lost.
-    let others = &schema["additionalProperties"];
-    let narrowed = !others.is_null() && others != true
-        || ["minProperties", "maxProperties"]
+    // All at once, so that nobody meets one after the other.
+    if let [first, ..] = *unknown {
+        let alone = unknown.len() == 1;
+        let at = if alone {
+            format!("{at}/{}", escape(first))
+        } else {
+            at.to_owned()
+        };
+        let list: Vec<_> = unknown
             .iter()
-            .any(|limit| !schema[*limit].is_null());
-    parts > 1
-        || has_properties
-        || kind == "allOf" && narrowed
-        || kind == "string" && schema["enum"].is_array()
+            .map(|keyword| format!("`{keyword}`"))
+            .collect();
+        refuse(Some(&list.join(", ")), &at, UNKNOWN)?;
+    }
+    let missing = rules().find(|rule| rule.required && value[rule.name].is_null());
+    refuse(missing.map(|rule| rule.name), at, MISSING)
 }
 
-fn unknown(keyword: &str, at: &str) -> Result<()> {
+fn fits(kind: &Kind, value: &Value, at: &str) -> Result<()> {
+    let expect = |is_so: bool, expected: &str| ensure(is_so, at, UNEXPECTED, expected);
+    match kind {
+        Any => Ok(()),
+        Text => expect(value.is_string(), "a string"),
+        Flag => expect(value.is_boolean(), "true or false"),
+        List => expect(value.is_array(), "a list"),
+        Map => expect(value.is_object(), "a mapping"),
+        MapOf(table) => {
+            expect(value.is_object(), "a mapping")?;
+            let mut entries = entries(value);
+            entries.try_for_each(|(name, value)| {
+                check(table, value, &format!("{at}/{}", escape(name)))
+            })
+        }
+    }
+}
+
+/// Refuses an extension of this crate where it has no meaning, and what is nearly one.
+fn extension(keyword: &str, at: &str) -> Result<()> {
     ensure(!OURS.contains(&keyword), at, MISPLACED, keyword)?;
-    let is_code = keyword == "x-rust-type" || keyword.starts_with("x-dropshot-");
-    ensure(!is_code, at, CODE, keyword)?;
     let near = OURS
         .into_iter()
         .find(|ours| one_letter_apart(ours, keyword));
-    refuse(near, at, NEARLY)?;
-    ensure(keyword.starts_with("x-"), at, UNKNOWN, keyword)
+    refuse(near, at, NEARLY)
 }
 
 /// Whether a letter is missing, too many, another, in the other case or changed places.
@@ -199,6 +275,57 @@ fn one_letter_apart(ours: &str, name: &str) -> bool {
         ([a, b], [c, d]) => (a, b) == (d, c),
         (a, b) => a.len() <= 1 && b.len() <= 1,
     }
+}
+
+/// Returns what a reference leads to, and the place of that.
+pub fn follow<'d>(root: &'d Value, value: &Value, at: &str) -> Result<(&'d Value, String)> {
+    check(REFERENCE, value, at)?;
+    let reference = value["$ref"].as_str().unwrap_or_default();
+    let target = reference.strip_prefix('#').and_then(|place| {
+        let place = percent_encoding::percent_decode_str(place)
+            .decode_utf8()
+            .ok()?;
+        Some((root.pointer(&place)?, place.into_owned()))
+    });
+    need(target, at, LOST, reference)
+}
+
+/// The kind of a schema: how it is combined, or its type; what has none is told by its keywords.
+pub fn kind(schema: &Value) -> &str {
+    let has = |keyword: &&str| !schema[*keyword].is_null();
+    let combined = ["allOf", "oneOf", "anyOf"].into_iter().find(has);
+    let told = TOLD.iter().find(|(_, keywords)| keywords.iter().any(has));
+    let told = told.map_or("anything", |(kind, _)| kind);
+    combined.or(schema["type"].as_str()).unwrap_or(told)
+}
+
+/// The parts of an `allOf`, `oneOf` or `anyOf` with their numbers, without those that are only for
+/// people.
+pub fn parts<'s>(schema: &'s Value, kind: &str) -> Vec<(usize, &'s Value)> {
+    let is_texts = |part: &Value| {
+        let mut keywords = entries(part).map(|(keyword, _)| &**keyword).peekable();
+        let is_text = |name: &str| TEXTS.iter().any(|text| text.name == name);
+        kind == "allOf" && keywords.peek().is_some() && keywords.all(is_text)
+    };
+    let parts = items(&schema[kind]).enumerate();
+    parts.filter(|(_, part)| !is_texts(part)).collect()
+}
+
+/// Whether a schema becomes a type of its own; anything else is described where it is used.
+pub fn is_type(schema: &Value) -> bool {
+    let kind = kind(schema);
+    let has_properties = entries(&schema["properties"]).next().is_some()
+        || items(&schema["required"]).next().is_some();
+    // Beside a part that is alone, these would be lost.
+    let others = &schema["additionalProperties"];
+    let narrowed = !others.is_null() && others != true
+        || ["minProperties", "maxProperties"]
+            .iter()
+            .any(|limit| !schema[*limit].is_null());
+    parts(schema, kind).len() > 1
+        || has_properties
+        || kind == "allOf" && narrowed
+        || kind == "string" && schema["enum"].is_array()
 }
 
 /// A name as a step of a JSON pointer.

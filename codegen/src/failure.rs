@@ -1,17 +1,23 @@
-//! Why the build stops: one line with the reason, the place and what to do about it.
+//! Why the build stops, or skips something: one line with the reason, the place and the remedy.
+
+use std::fmt;
 
 /// What a pass comes to.
 pub type Result<T> = std::result::Result<T, Failure>;
 
-/// Why the build stops.
+/// Why the build stops, or skips something.
 #[derive(Debug, Clone)]
 pub struct Failure {
     step: &'static str,
     reason: String,
-    /// A JSON pointer; nothing if it is the whole document.
+    /// A JSON pointer or `Type.property`; empty if it is the whole document.
     place: String,
     remedy: String,
 }
+
+/// A reason, in which `{}` stands for what is in question, and what to do about it.
+#[derive(Clone, Copy)]
+pub(crate) struct Problem(&'static str, &'static str);
 
 impl Failure {
     /// A failure of this step, about the whole document.
@@ -32,126 +38,234 @@ impl Failure {
         Self::new("generate the client", reason.to_string(), remedy)
     }
 
-    /// For what a check found, by one of the texts below.
-    pub(crate) fn at(place: &str, text: &str, what: &str) -> Self {
-        let (reason, remedy) = text.split_once(" | ").unwrap_or((text, ""));
-        let place = place.to_owned();
+    pub(crate) fn at(place: &str, Problem(reason, remedy): Problem, what: &str) -> Self {
         let failure = Self::new("check the document", reason.replace("{}", what), remedy);
-        Self { place, ..failure }
+        Self {
+            place: place.to_owned(),
+            ..failure
+        }
     }
 
-    /// For what the generator does not write as it did.
+    /// What the generator does not write as it did.
     pub(crate) fn changed(reason: String) -> Self {
-        let remedy = "The generator has changed: compare codegen/src/types.rs and codegen/src/url.rs with what it writes.";
+        let remedy = "The generator has changed: compare codegen/src/emit with what it writes.";
         Self::new("complete the client", reason, remedy)
     }
 
-    /// One line, as a directive for cargo has no more.
+    /// Returns all of it in one line, as a directive for cargo has no more.
     #[must_use]
     pub fn line(&self, file: &str) -> String {
-        // The generator may print a whole syntax tree.
-        let texts = [file, &self.reason, &self.place, &self.remedy];
-        let [file, reason, place, remedy] = texts.map(|text| short(text, 300));
-        let at = if place.is_empty() { "" } else { " at " };
-        let step = self.step;
-        format!("{file}: cannot {step}: {reason}{at}{place}. {remedy}")
+        let (file, step) = (short(file), self.step);
+        format!("{file}: cannot {step}: {self}")
     }
 }
 
-pub(crate) fn ensure(is_so: bool, place: &str, text: &str, what: &str) -> Result<()> {
-    need(is_so.then_some(()), place, text, what)
+/// The reason, the place and the remedy.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts = [&self.reason, &self.place, &self.remedy];
+        let [reason, place, remedy] = texts.map(|text| short(text));
+        let at = if place.is_empty() { "" } else { " at " };
+        write!(f, "{reason}{at}{place}. {remedy}")
+    }
 }
 
-pub(crate) fn need<T>(value: Option<T>, place: &str, text: &str, what: &str) -> Result<T> {
-    value.ok_or_else(|| Failure::at(place, text, what))
+pub(crate) fn ensure(is_so: bool, place: &str, problem: Problem, what: &str) -> Result<()> {
+    need(is_so.then_some(()), place, problem, what)
+}
+
+pub(crate) fn need<T>(value: Option<T>, place: &str, problem: Problem, what: &str) -> Result<T> {
+    value.ok_or_else(|| Failure::at(place, problem, what))
 }
 
 /// Refuses what was found, if anything was.
-pub(crate) fn refuse(found: Option<&str>, place: &str, text: &str) -> Result<()> {
-    ensure(found.is_none(), place, text, found.unwrap_or_default())
+pub(crate) fn refuse(found: Option<&str>, place: &str, problem: Problem) -> Result<()> {
+    ensure(found.is_none(), place, problem, found.unwrap_or_default())
 }
 
-/// On one line, and of at most so many characters.
-fn short(text: &str, most: usize) -> String {
+/// Puts a text on one line, and cuts it: the generator may print a whole syntax tree.
+fn short(text: &str) -> String {
+    const LONGEST: usize = 300;
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     text.retain(|c| !c.is_control());
-    if let Some((end, _)) = text.char_indices().nth(most) {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
         text.replace_range(end.., "…");
     }
     text
 }
 
-// The reason, in which `{}` stands for what is in question, and what to do about it.
-pub(crate) const VERSION: &str = "its version is `{}` | Write it as OpenAPI 3.0.3.";
-pub(crate) const UNKNOWN: &str = "`{}` is not understood here | Take it out, or describe the same by what docs/openapi.md lists.";
-pub(crate) const UNEXPECTED: &str =
-    "{} is expected | Write it as the OpenAPI 3.0 specification and docs/openapi.md have it.";
-pub(crate) const MISSING: &str =
-    "`{}` is missing | Write it as the OpenAPI 3.0 specification has it.";
-pub(crate) const MISPLACED: &str =
-    "`{}` means nothing here | Move it where docs/openapi.md has it.";
-pub(crate) const CODE: &str =
-    "`{}` would change the code | Take it out: a document describes the API.";
-pub(crate) const NEARLY: &str =
-    "this is nearly, but not `{}` | Correct it, or call it something else.";
-pub(crate) const LOST: &str =
-    "the reference {} leads nowhere | Define what it names in this document, or correct it.";
-pub(crate) const UNNAMED: &str =
-    "the reference {} leads to no schema | Put what it names under `components/schemas`.";
-pub(crate) const ENDLESS: &str =
-    "the schema {} contains itself | Let a property of an object refer to it, and nothing else.";
-pub(crate) const TOO_MUCH: &str = "{} properties or values are too many | Leave the less used out.";
-pub(crate) const DEEP: &str = "{} is nested too deep | Make it flatter.";
-pub(crate) const NO_TYPE: &str = "no type can be called `{}` | Rename it.";
-pub(crate) const NO_FIELD: &str = "no field can be called `{}` | Rename it.";
-pub(crate) const NO_ARGUMENT: &str = "no argument of its own can be called `{}` | Rename it.";
-pub(crate) const NO_METHOD: &str =
-    "no method of its own can be called `{}` | Give the operation another `operationId`.";
-pub(crate) const NO_VARIANT: &str =
-    "no variant of its own can be called `{}` | Take the list out, and leave it to the server.";
-pub(crate) const TWO_TYPES: &str = "two schemas become the type `{}` | Rename one of them.";
-pub(crate) const TWO_FIELDS: &str = "two properties become the field `{}` | Rename one of them.";
-pub(crate) const NOT_ALIKE: &str = "`{}` is described twice and not alike | Describe it once.";
-pub(crate) const NO_PROPERTY: &str = "`{}` is required and not described | Describe it.";
-pub(crate) const NO_OBJECT: &str =
-    "`{}` of something else than plain objects | Describe them as objects, or in one place.";
-pub(crate) const NO_SCALARS: &str =
-    "`{}` of something else than scalars of different types | Describe one, or such scalars.";
-pub(crate) const NO_LIMIT: &str =
-    "`{}` would not be checked for one alternative alone | Take it out, for the server to check.";
-pub(crate) const NO_NUMBER: &str =
-    "{} is no number that could be checked | Leave it to the server.";
-pub(crate) const NO_PATTERN: &str = "the pattern is not understood: {} | Write it as an ECMAScript regular expression that looks neither around nor back.";
-pub(crate) const NULL: &str =
-    "null is listed and not allowed | Say `nullable: true`, or take it out.";
-pub(crate) const GUARD: &str = "`{}` is of plain texts | Take one of the two out.";
-pub(crate) const SECRET: &str = "`{}` sounds like a secret and would be a plain text | \
-     Give it `format: password`, or `x-loggable: true` if it is harmless.";
-pub(crate) const UNCHECKED: &str =
-    "`{}` would be sent without validation | Give its schema `format: e164`.";
-pub(crate) const REPEATS: &str = "no operation that answers so has the parameter `{}` | \
-     Name a parameter of the path.";
-pub(crate) const NO_SCHEMA: &str = "it has no schema `{}` | Describe it: src/ names it.";
-pub(crate) const NO_OPERATION: &str =
-    "it has no operation whose method would be `{}` | Describe it: src/client.rs calls it.";
-pub(crate) const ANOTHER: &str =
-    "{} | Describe the operation so, or change the method in src/client.rs.";
-pub(crate) const NO_SERVER: &str =
-    "{} is no plain https address | Name the server under `servers`: `https://` and a host.";
-pub(crate) const SERVERS: &str = "it is not at {} as the others | Give all operations one server.";
-pub(crate) const NO_KEY: &str = "`security` asks for no key in a header alone | \
-     Describe the key as `type: apiKey` and `in: header`, and name it under `security`.";
-pub(crate) const NO_HEADER: &str =
-    "no key can be sent as `{}` | Name the header that it is read from.";
-pub(crate) const OTHER_KEY: &str =
-    "it asks for something else than `{}` | Secure all operations alike.";
-pub(crate) const NO_TEMPLATE: &str =
-    "the path {} cannot be filled in | Let a segment be a name, or a parameter in braces.";
-pub(crate) const NOT_PATH: &str =
-    "`{}` is no part of the path | Take it out: other parameters are not sent.";
-pub(crate) const NOT_IN_PATH: &str = "`{}` has no place in the path | Write it there in braces.";
-pub(crate) const NO_JSON: &str = "it is no JSON | Describe it as `application/json`.";
-pub(crate) const ALL_NULL: &str = "null would be all of it | Take `nullable` out.";
-pub(crate) const NO_SUCCESS: &str = "it has no success | Describe its 2xx response.";
-pub(crate) const TWO_ANSWERS: &str =
-    "its successes have different schemas | Describe one schema for every 2xx response.";
+// The document as a whole.
+pub(crate) const VERSION: Problem = Problem("its version is `{}`", "Write it as OpenAPI 3.0.3.");
+pub(crate) const NO_SERVER: Problem = Problem(
+    "{} is not a plain https address",
+    "Name the server under `servers`: `https://` and a host.",
+);
+pub(crate) const OTHER_SERVER: Problem = Problem(
+    "its server is not {}, as that of the others",
+    "Give all operations one server.",
+);
+pub(crate) const NO_KEY: Problem = Problem(
+    "no security requirement is an API key in a header alone",
+    "Describe the key as `type: apiKey` and `in: header` under `components/securitySchemes`, and \
+     require it under `security`; `http` (bearer, basic), `oauth2`, `openIdConnect` and keys in a \
+     query or a cookie are not understood.",
+);
+pub(crate) const OTHER_KEY: Problem = Problem(
+    "it requires something else than the API key in `{}`",
+    "Let one of its security requirements be that key alone.",
+);
+
+// Keywords.
+pub(crate) const UNKNOWN: Problem = Problem(
+    "{} is not understood here",
+    "Remove it, or describe the same by what docs/openapi.md lists.",
+);
+pub(crate) const UNEXPECTED: Problem = Problem(
+    "{} is expected",
+    "Write it as the OpenAPI 3.0 specification and docs/openapi.md have it.",
+);
+pub(crate) const MISSING: Problem = Problem(
+    "`{}` is missing",
+    "Add it, as the OpenAPI 3.0 specification has it.",
+);
+pub(crate) const MISPLACED: Problem = Problem(
+    "`{}` has no meaning here",
+    "Move it where docs/openapi.md has it.",
+);
+pub(crate) const NEARLY: Problem = Problem(
+    "unknown extension; did you mean `{}`?",
+    "Correct it, or give it another name.",
+);
+pub(crate) const LOST: Problem = Problem(
+    "the reference {} leads nowhere",
+    "Define what it names in this document, or correct it.",
+);
+pub(crate) const UNNAMED: Problem = Problem(
+    "the reference {} leads to no schema",
+    "Put what it names under `components/schemas`.",
+);
+
+// Operations.
+pub(crate) const NO_METHOD: Problem = Problem(
+    "cannot derive a method name from the operationId `{}`",
+    "Give the operation an `operationId` with letters.",
+);
+pub(crate) const OTHER_METHOD: Problem = Problem(
+    "no method is generated for {} requests",
+    "Send it by `Client::request`.",
+);
+pub(crate) const NO_TEMPLATE: Problem = Problem(
+    "a segment of the path {} is neither a name nor one parameter",
+    "Send it by `Client::request`, or describe a path whose parameters are whole segments.",
+);
+pub(crate) const NO_PARAMETER: Problem = Problem(
+    "the path's parameter `{}` is not described",
+    "Describe it under `parameters` with `in: path`.",
+);
+pub(crate) const NOT_IN_PATH: Problem = Problem(
+    "the parameter `{}` is not in the path",
+    "Write it there in braces, or remove it.",
+);
+pub(crate) const COOKIE: Problem = Problem(
+    "`{}` is a required cookie",
+    "Send it by `Client::request`, or describe a header.",
+);
+pub(crate) const NO_SCALAR: Problem = Problem(
+    "`{}` is not a string, number, boolean or enum",
+    "Describe it as one of these; in a query also as a list of them.",
+);
+pub(crate) const OTHER_STYLE: Problem = Problem(
+    "the parameter's `style: {}` is not understood",
+    "Describe it with the default style of its place.",
+);
+pub(crate) const UNCHECKED: Problem = Problem(
+    "`{}` would be sent without validation",
+    "Give its schema `format: e164` if it is a phone number; if not, any other `format`, or a \
+     `pattern`.",
+);
+pub(crate) const BODY_OF_GET: Problem = Problem(
+    "a {} request has no body",
+    "Describe parameters of the query, or another method.",
+);
+pub(crate) const NO_JSON: Problem = Problem(
+    "its content is not JSON",
+    "Describe it as `application/json`.",
+);
+pub(crate) const NO_SUCCESS: Problem = Problem("no 2xx response", "Describe its 2xx response.");
+pub(crate) const TWO_ANSWERS: Problem = Problem(
+    "its 2xx responses have different schemas",
+    "Describe one schema for all that have a body.",
+);
+pub(crate) const ALL_NULL: Problem = Problem(
+    "a top-level value must not be nullable",
+    "Remove `nullable`.",
+);
+pub(crate) const NO_OPERATION: Problem = Problem(
+    "no operation has the method name `{}`",
+    "Describe it: the crate's own `Client` has a method for it.",
+);
+pub(crate) const OTHER_SIGNATURE: Problem = Problem(
+    "{}",
+    "Describe the operation so; the crate's own `Client` calls it.",
+);
+pub(crate) const NO_SCHEMA: Problem = Problem(
+    "no schema becomes the type `{}`",
+    "Describe it under `components/schemas`: the crate exports it.",
+);
+
+// Schemas.
+pub(crate) const ENDLESS: Problem = Problem(
+    "the schema {} contains itself",
+    "Let a property of an object refer to it, and nothing else.",
+);
+pub(crate) const TOO_MUCH: Problem = Problem(
+    "too many properties or values in {}",
+    "Remove those that are less used.",
+);
+pub(crate) const DEEP: Problem = Problem("{} is nested too deep", "Make it flatter.");
+pub(crate) const NOT_ALIKE: Problem = Problem(
+    "`{}` is described twice and differently",
+    "Describe it once.",
+);
+pub(crate) const NO_PROPERTY: Problem =
+    Problem("`{}` is required and not described", "Describe it.");
+pub(crate) const NO_OBJECT: Problem = Problem(
+    "`{}` of something else than plain objects",
+    "Describe one object with all properties.",
+);
+pub(crate) const NO_SCALARS: Problem = Problem(
+    "`{}` of something else than scalars of different types",
+    "Describe one schema, or such scalars, or `{}` for any value.",
+);
+pub(crate) const NO_LIMIT: Problem = Problem(
+    "`{}` would not be checked for one alternative alone",
+    "Remove it, for the server to check.",
+);
+pub(crate) const NO_NUMBER: Problem = Problem(
+    "{} is not a number that can be compared",
+    "Remove it, for the server to check.",
+);
+pub(crate) const NO_PATTERN: Problem = Problem(
+    "the pattern is not understood: {}",
+    "Write it by what docs/openapi.md lists, or remove it, for the server to check.",
+);
+pub(crate) const NO_TEXT: Problem = Problem(
+    "the value {} of a string is not a string",
+    "Put it in quotation marks.",
+);
+pub(crate) const NO_VALUE: Problem = Problem(
+    "the list of values is empty",
+    "Remove `enum`, or list a value.",
+);
+pub(crate) const NULL: Problem = Problem(
+    "null is listed and not allowed",
+    "Add `nullable: true`, or remove null.",
+);
+pub(crate) const GUARD: Problem = Problem(
+    "`{}` is for plain strings",
+    "Remove it, or what stands beside it.",
+);
+pub(crate) const SECRET: Problem = Problem(
+    "`{}` sounds like a secret and would be a plain string",
+    "Give it `format: password`, or `x-loggable: true` if it is harmless.",
+);

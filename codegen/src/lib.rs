@@ -5,15 +5,18 @@
 mod check;
 mod emit;
 mod failure;
+mod limits;
 mod lower;
 mod model;
 mod names;
+mod needed;
 mod parse;
+mod pattern;
 mod read;
 mod schema;
-mod wrapper;
+mod texts;
 
-use std::thread;
+use std::{fs::File, io::Read, path::Path, thread};
 
 use openapiv3::OpenAPI;
 use serde_json::Value;
@@ -21,20 +24,35 @@ use serde_json::Value;
 pub use emit::emit;
 pub use failure::{Failure, Result};
 pub use model::Model;
-pub use read::Document;
-pub use wrapper::Sources;
+pub use needed::Needed;
+pub use read::{Document, read};
 
 /// More than any document needs, since `schema::DEEPEST` bounds them.
 const STACK: usize = 256 << 20;
-/// What is longer takes too long.
+/// The most bytes of a document; what is longer takes too long.
 const LONGEST: usize = 1 << 20;
 
 /// The client's code, and what is not in it.
 pub struct Generated {
     /// The Rust source.
     pub code: String,
-    /// Operations that are not understood, and why; the wrapper has no methods for them.
-    pub skipped: Vec<(String, Failure)>,
+    /// What is not understood, and not needed.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A part of the document that is not generated.
+#[derive(Debug, Clone)]
+pub struct Skipped {
+    /// What it is: ``operation `listCalls` ``, say.
+    pub what: String,
+    /// Why.
+    pub failure: Failure,
+}
+
+impl Skipped {
+    fn new(what: String, failure: Failure) -> Self {
+        Self { what, failure }
+    }
 }
 
 /// Does the work on a large stack, and tells of a panic by a failure: the generator panics on what
@@ -58,6 +76,27 @@ pub fn guarded<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     })
 }
 
+/// Reads the text of a document, as far as it may be long.
+///
+/// # Errors
+///
+/// If there is no such file, or it is too long, or not UTF-8.
+pub fn load(file: &Path) -> Result<String> {
+    let failure = |error: std::io::Error| {
+        let remedy = "Check the path; a relative one starts at this crate's folder, so give \
+            SIGMAMIND_OPENAPI an absolute one, or set it in .cargo/config.toml with `relative = true`.";
+        Failure::new("read the document", error.to_string(), remedy)
+    };
+    let mut text = String::new();
+    let file = File::open(file).map_err(failure)?;
+    let bytes = file.take(LONGEST as u64 + 1).read_to_string(&mut text);
+    // A file that is cut may end within a character.
+    match bytes {
+        Err(error) if text.len() <= LONGEST => Err(failure(error)),
+        _ => Ok(text),
+    }
+}
+
 /// Parses the text of a document.
 ///
 /// # Errors
@@ -65,35 +104,18 @@ pub fn guarded<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
 /// If it is too long, or neither YAML nor JSON.
 pub fn parse(text: &str) -> Result<Value> {
     if text.len() > LONGEST {
-        let reason = format!(
-            "it has {} bytes, and {LONGEST} are read at most",
-            text.len()
-        );
-        return Err(Failure::new(
-            "parse the document",
-            reason,
-            "Take out what is not needed.",
-        ));
+        let reason = format!("it has more than {LONGEST} bytes");
+        let remedy = "Remove what is not needed.";
+        return Err(Failure::new("parse the document", reason, remedy));
     }
     parse::parse(text)
-}
-
-/// Reads what is understood of a document.
-///
-/// # Errors
-///
-/// If the document, or an operation that the sources call, is not understood.
-pub fn read<'d>(root: &'d Value, sources: &Sources) -> Result<Document<'d>> {
-    read::read(root, &wrapper::methods(sources), &wrapper::types(sources))
 }
 
 /// Writes the document anew for the generator.
 ///
 /// # Errors
 ///
-/// If the operations are not what the sources call, or would lose a guard.
-pub fn lower(model: &Model, sources: &Sources) -> Result<OpenAPI> {
-    model.compare(&wrapper::methods(sources))?;
-    model.check()?;
+/// If the generator cannot read it.
+pub fn lower(model: &Model) -> Result<OpenAPI> {
     serde_json::from_value(lower::document(model)).map_err(Failure::unsupported)
 }

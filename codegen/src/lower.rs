@@ -8,7 +8,9 @@
 //! | an optional list in what is sent | `nullable`: an empty one would be left out |
 //! | `nullable` in a list | `Option<T>` |
 //! | `additionalProperties` in what is received | nothing: news would be refused |
-//! | any other text format | a plain text |
+//! | any other text format | a plain string |
+//! | names of properties and parameters | numbers: it has names of its own, and rules for them |
+//! | query, headers | nothing: the methods add them |
 
 use serde_json::{Value, json};
 
@@ -20,8 +22,13 @@ use crate::{
 
 pub fn document(model: &Model) -> Value {
     let (mut paths, mut schemas) = (json!({}), json!({}));
-    for operation in &model.document.operations {
-        paths[operation.path][operation.method] = of_operation(model, operation);
+    for (number, operation) in model.document.operations.iter().enumerate() {
+        let parameters = operation.parameters.iter().enumerate();
+        let path = parameters.fold(operation.path.to_owned(), |path, (index, parameter)| {
+            let name = format!("{{{}}}", parameter.name);
+            path.replace(&name, &format!("{{{}}}", argument(number, index)))
+        });
+        paths[path][operation.method] = of_operation(model, number, operation);
     }
     for (name, schema) in &model.document.types {
         if schema["properties"].is_object() {
@@ -32,12 +39,24 @@ pub fn document(model: &Model) -> Value {
     json!({ "openapi": "3.0.3", "info": info, "paths": paths, "components": { "schemas": schemas } })
 }
 
-fn of_operation(model: &Model, operation: &Operation) -> Value {
+/// What the generator calls an argument, so that nothing in its code has that name.
+fn argument(operation: usize, index: usize) -> String {
+    format!("o{operation}a{index}")
+}
+
+/// What the generator calls a field; the real name takes its place when the type is completed.
+pub fn field(index: usize) -> String {
+    format!("p{index}")
+}
+
+fn of_operation(model: &Model, number: usize, operation: &Operation) -> Value {
     let content = |schema, direction| {
         let schema = of_value(model, schema, direction);
         json!({ "application/json": { "schema": schema } })
     };
-    let parameters = operation.parameters.iter().map(|(name, schema)| {
+    let parameters = operation.parameters.iter().enumerate();
+    let parameters = parameters.map(|(index, parameter)| {
+        let (name, schema) = (argument(number, index), &parameter.schema);
         let schema = of_value(model, schema, Direction::Request);
         json!({ "name": name, "in": "path", "required": true, "schema": schema })
     });
@@ -62,19 +81,24 @@ fn of_operation(model: &Model, operation: &Operation) -> Value {
 fn of_object(model: &Model, name: &str, object: &Value) -> Value {
     let direction = model.direction(name);
     let required: Vec<_> = model.required(object, direction).collect();
-    let mut written = json!({ "type": "object", "properties": {}, "required": required });
-    for (property, schema) in properties(object) {
+    let mut written = json!({ "type": "object", "properties": {}, "required": [] });
+    for (index, (property, schema)) in properties(object).enumerate() {
         let mut value = of_property(model, schema, direction);
         let is_collection = schema["type"] == "array" || schema["type"] == "object";
-        let is_optional = is_collection && !required.contains(&property);
-        if is_optional && direction != Direction::Response && !model.has_flag(schema, "nullable") {
+        let is_required = required.contains(&property);
+        let is_sent = direction != Direction::Response;
+        if is_collection && !is_required && is_sent && !model.has_flag(schema, "nullable") {
             value["nullable"] = true.into();
         }
-        written["properties"][property] = value;
+        let field = field(index);
+        if let Some(list) = written["required"].as_array_mut().filter(|_| is_required) {
+            list.push(field.clone().into());
+        }
+        written["properties"][field] = value;
     }
     match &object["additionalProperties"] {
         Value::Bool(false) if direction == Direction::Request => {
-            written["additionalProperties"] = false.into()
+            written["additionalProperties"] = false.into();
         }
         others if others.is_object() && direction != Direction::Response => {
             written["additionalProperties"] = of_item(model, others, direction);

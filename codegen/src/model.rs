@@ -1,20 +1,15 @@
-//! What the wrapper and the fake must know of the operations. The one place that says what is
-//! secret, what may be shown, and which way a schema travels.
+//! What matters of a document, decided once: which way a schema travels, what is secret, what may
+//! be shown, and where limits are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::{
-    emit::limits,
-    failure::{ANOTHER, MISPLACED, NO_OPERATION, REPEATS, Result, SECRET, ensure, need, refuse},
+    limits,
     read::{Document, Operation},
     schema::{properties, target, texts},
-    wrapper::Method,
 };
-
-/// What `format: e164` asks of a text.
-pub const E164: &str = r"^\+[1-9][0-9]{6,14}$";
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Direction {
@@ -29,7 +24,7 @@ pub struct Model<'d> {
     pub(crate) in_requests: BTreeSet<&'d str>,
     in_responses: BTreeSet<&'d str>,
     /// The types in which, or below which, something has a limit.
-    pub(crate) limited: BTreeSet<&'d str>,
+    limited: BTreeSet<&'d str>,
     /// The types that lead to themselves, or to one that does.
     pub(crate) circular: BTreeSet<&'d str>,
 }
@@ -41,14 +36,8 @@ pub fn is_secret(schema: &Value) -> bool {
     schema["format"] == "password"
 }
 
-fn sounds_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    let words = ["password", "secret", "token", "credential"];
-    words.iter().any(|word| name.contains(word))
-}
-
 /// What is in a list or a map.
-fn inner(schema: &Value) -> impl Iterator<Item = &Value> {
+pub fn inner(schema: &Value) -> impl Iterator<Item = &Value> {
     let inner = [&schema["items"], &schema["additionalProperties"]];
     inner.into_iter().filter(|inner| inner.is_object())
 }
@@ -59,15 +48,14 @@ fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
     properties.chain(inner(schema))
 }
 
-/// Refuses a mark that is for properties.
-fn repeats_nothing(schema: &Value, at: &str) -> Result<()> {
-    let mark = Some("x-repeats").filter(|mark| schema[mark].is_string());
-    refuse(mark, at, MISPLACED)?;
-    inner(schema).try_for_each(|inner| repeats_nothing(inner, at))
+/// The names of the types that a schema refers to itself.
+pub fn referred(schema: &Value) -> BTreeSet<&str> {
+    let own = schema["$ref"].as_str().into_iter();
+    own.chain(parts(schema).flat_map(referred)).collect()
 }
 
 impl<'d> Model<'d> {
-    /// Finds out which way each schema travels.
+    /// Decides what matters.
     #[must_use]
     pub fn new(document: &'d Document<'d>) -> Self {
         let (mut below, mut above) = (Graph::new(), Graph::new());
@@ -116,7 +104,7 @@ impl<'d> Model<'d> {
         target(&self.document.types, schema)
     }
 
-    /// Whether something is said of a schema, or of what it refers to.
+    /// Whether a flag is set at a schema, or at what it refers to.
     pub(crate) fn has_flag(&self, schema: &Value, keyword: &str) -> bool {
         schema[keyword] == true || self.target(schema)[keyword] == true
     }
@@ -125,6 +113,14 @@ impl<'d> Model<'d> {
     pub(crate) fn is_shown(&self, schema: &Value) -> bool {
         let items = &schema["items"];
         self.has_flag(schema, "x-loggable") || items.is_object() && self.is_shown(items)
+    }
+
+    /// Whether its `Debug` may be shown: it is loggable, or a type, or a list of types, which hide
+    /// by themselves what is not.
+    pub(crate) fn is_debug(&self, schema: &Value) -> bool {
+        let items = &schema["items"];
+        let is_type = schema["$ref"].is_string();
+        is_type || self.is_shown(schema) || items.is_object() && self.is_debug(items)
     }
 
     /// The properties that are always there in what travels this way.
@@ -143,88 +139,13 @@ impl<'d> Model<'d> {
         })
     }
 
-    /// Refuses what would lose a guard, and a mark that means nothing.
-    pub(crate) fn check(&self) -> Result<()> {
-        for (name, object) in &self.document.types {
-            for (property, schema) in properties(object) {
-                let at = format!("{name}.{property}");
-                let plain = self.in_requests.contains(&**name) && self.is_plain(schema);
-                ensure(!plain || !sounds_secret(property), &at, SECRET, property)?;
-                let repeats = |parameter: &&str| !self.is_answered(name, parameter);
-                let unknown = schema["x-repeats"].as_str().filter(repeats);
-                refuse(unknown, &at, REPEATS)?;
-                inner(schema).try_for_each(|inner| repeats_nothing(inner, &at))?;
-            }
-        }
-        let operations = self.document.operations.iter();
-        let mut uses = operations.flat_map(|operation| {
-            let uses = operation.sent().chain(&operation.answer);
-            uses.map(|schema| (schema, &operation.at))
-        });
-        uses.try_for_each(|(schema, at)| repeats_nothing(schema, at))
-    }
-
-    /// Whether it is a text without a guard, or texts in lists and maps.
-    fn is_plain(&self, schema: &Value) -> bool {
-        let mut value = schema;
-        while let Some(inner) = inner(value).find(|_| value["properties"].is_null()) {
-            value = inner;
-        }
-        let guarded = value["format"] == "password" || value["format"] == "e164";
-        value["type"] == "string" && !guarded && !self.is_shown(schema)
-    }
-
-    /// Whether an operation with this parameter answers with this type.
-    fn is_answered(&self, name: &str, parameter: &str) -> bool {
-        self.document.operations.iter().any(|operation| {
-            let answers = |answer: &Value| answer["$ref"] == name;
-            let mut parameters = operation.parameters.iter();
-            operation.answer.as_ref().is_some_and(answers)
-                && parameters.any(|(name, _)| *name == parameter)
-        })
-    }
-
-    /// Refuses operations that are not what the wrapper's methods call.
-    pub(crate) fn compare(&self, methods: &[Method]) -> Result<()> {
-        for method in methods {
-            let mut operations = self.document.operations.iter();
-            let described = operations.find(|known| known.name == method.operation);
-            let described = need(described, "/paths", NO_OPERATION, &method.operation)?;
-            let sent: Vec<_> = described.sent().map(rust_name).collect();
-            let received = described.answer.as_ref().map_or("()", rust_name);
-            let is = |(is, known): (&&str, &String)| {
-                let alias = self.document.types.get(known);
-                known.is_empty() || known == is || alias.is_some_and(|alias| alias["$ref"] == **is)
-            };
-            let fits = sent.len() == method.arguments.len()
-                && sent.iter().zip(&method.arguments).all(is)
-                && is((&received, &method.answer));
-            let reason = format!(
-                "`{}` is ({}) -> {received}, and `Client::{}` calls it as ({}) -> {}",
-                described.id,
-                sent.join(", "),
-                method.name,
-                method.arguments.join(", "),
-                method.answer
-            );
-            ensure(fits, &described.at, ANOTHER, &reason)?;
-        }
-        Ok(())
-    }
-
     /// Whether anything here or below has a limit.
     pub(crate) fn is_limited(&self, schema: &Value, direction: Direction) -> bool {
         let limited = |name: &str| self.limited.contains(name);
         schema["$ref"].as_str().is_some_and(limited)
-            || !limits(self.target(schema), direction).is_empty()
+            || !limits::of(self.target(schema), direction).is_empty()
             || parts(schema).any(|part| self.is_limited(part, direction))
     }
-}
-
-/// The names of the types that a schema refers to itself.
-pub fn referred(schema: &Value) -> BTreeSet<&str> {
-    let own = schema["$ref"].as_str().into_iter();
-    own.chain(parts(schema).flat_map(referred)).collect()
 }
 
 /// All types that lead on from these, and these.
@@ -248,22 +169,4 @@ fn is_circular<'d>(graph: &Graph<'d>, name: &'d str, known: &mut BTreeMap<&'d st
     let is_so = below.any(|below| is_circular(graph, below, known));
     known.insert(name, is_so);
     is_so
-}
-
-/// The last part of the name of the type, without a reference.
-fn rust_name(schema: &Value) -> &str {
-    let text = |keyword: &str| schema[keyword].as_str();
-    text("$ref").unwrap_or_else(|| match (text("type"), text("format")) {
-        (Some("string"), Some("e164")) => "E164",
-        (Some("string"), Some("password")) => "Secret",
-        (Some("string"), _) => "str",
-        (Some("integer"), Some("int32")) => "i32",
-        (Some("integer"), _) => "i64",
-        (Some("number"), Some("float")) => "f32",
-        (Some("number"), _) => "f64",
-        (Some("boolean"), _) => "bool",
-        (Some("array"), _) => "Vec",
-        (Some("object"), _) => "BTreeMap",
-        _ => "Value",
-    })
 }

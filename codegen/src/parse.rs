@@ -8,10 +8,25 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::{failure::Failure, schema::entries};
+use crate::{failure::Failure, names::LONGEST, schema::entries};
 
 /// The most values that there may be, which anchors of YAML could multiply.
 const MOST: usize = 300_000;
+/// The keywords whose maps have names of the document's own, which are not keywords themselves.
+const NAMES: [&str; 12] = [
+    "paths",
+    "schemas",
+    "parameters",
+    "requestBodies",
+    "responses",
+    "securitySchemes",
+    "examples",
+    "headers",
+    "links",
+    "callbacks",
+    "variables",
+    "content",
+];
 
 /// YAML, or JSON, by its first character; no key may be given twice.
 ///
@@ -43,15 +58,23 @@ pub fn parse(text: &str) -> Result<Value, Failure> {
 }
 
 fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
-    let (left, names) = (&Cell::new(MOST), None);
-    Tree { left, names }.deserialize(deserializer)
+    let (left, scope) = (&Cell::new(MOST), Scope::Keywords);
+    Tree { left, scope }.deserialize(deserializer)
 }
 
 struct Tree<'l> {
     /// How many values there may still be.
     left: &'l Cell<usize>,
-    /// Where the keys are kept in their order, if they are names of properties.
-    names: Option<&'l mut Vec<Value>>,
+    scope: Scope<'l>,
+}
+
+/// What the keys of a map are.
+enum Scope<'l> {
+    Keywords,
+    /// Names that the document gives.
+    Names,
+    /// Names of properties, which are kept here in their order.
+    Properties(&'l mut Vec<Value>),
 }
 
 impl<'de> DeserializeSeed<'de> for Tree<'_> {
@@ -105,27 +128,42 @@ impl<'de> Visitor<'de> for Tree<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let (left, mut list) = (self.left, Vec::new());
-        while let Some(item) = items.next_element_seed(Tree { left, names: None })? {
-            list.push(item);
+        loop {
+            let scope = Scope::Keywords;
+            match items.next_element_seed(Tree { left, scope })? {
+                Some(item) => list.push(item),
+                None => break,
+            }
         }
         Ok(list.into())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut read: A) -> Result<Value, A::Error> {
-        let Tree { left, names } = self;
+        let Tree { left, scope } = self;
         let (mut map, mut order, mut merged) = (Map::new(), Vec::new(), Vec::new());
         while let Some(key) = read.next_key::<Value>()? {
             let key = key
                 .as_str()
                 .map_or_else(|| key.to_string(), ToOwned::to_owned);
+            if key.len() > LONGEST {
+                let long = format!(
+                    "a name has {} bytes, and {LONGEST} are read at most",
+                    key.len()
+                );
+                return Err(A::Error::custom(long));
+            }
             let mut inner = Vec::new();
-            let is_properties = key == "properties" && names.is_none();
+            let is_keyword = matches!(scope, Scope::Keywords);
             let value = read.next_value_seed(Tree {
                 left,
-                names: is_properties.then_some(&mut inner),
+                scope: match &*key {
+                    "properties" if is_keyword => Scope::Properties(&mut inner),
+                    _ if is_keyword && NAMES.contains(&&*key) => Scope::Names,
+                    _ => Scope::Keywords,
+                },
             })?;
             match &*key {
-                "x-order" if names.is_none() => continue, // not the document's to say
+                "x-order" if is_keyword => continue, // not the document's to say
                 _ if map.contains_key(&key) => {
                     let twice = format!("duplicate entry with key {key:?}");
                     return Err(A::Error::custom(twice));
@@ -137,10 +175,10 @@ impl<'de> Visitor<'de> for Tree<'_> {
                     });
                     continue;
                 }
+                "properties" if is_keyword => {
+                    map.insert("x-order".into(), inner.into());
+                }
                 _ => {}
-            }
-            if is_properties {
-                map.insert("x-order".into(), inner.into());
             }
             order.push(key.as_str().into());
             map.insert(key, value);
@@ -152,7 +190,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
                 map.insert(key.clone(), value.clone());
             }
         }
-        if let Some(names) = names {
+        if let Scope::Properties(names) = scope {
             *names = order;
         }
         Ok(map.into())

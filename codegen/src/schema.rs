@@ -3,33 +3,57 @@
 //!
 //! The form is that of JSON Schema, with `nullable` and its like beside it, `x-order` for the
 //! properties and `x-variants` for the values of an enum.
+//!
+//! | in the document | written |
+//! |---|---|
+//! | `$ref` to an object, an enum, a choice | `{ "$ref": "TypeName" }` |
+//! | `$ref` to anything else | what it refers to |
+//! | an object, an enum, a choice on the spot | `{ "$ref": "OwnerProperty" }`, and a type of that name |
+//! | `allOf` with one part | that part |
+//! | `minimum: 1, exclusiveMinimum: true` | `exclusiveMinimum: 1` |
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use crate::{
-    check::{check, escape, follow, is_type, kind},
+    check::{check_schema, escape, follow, is_type, kind, parts},
     failure::{
-        DEEP, ENDLESS, Failure, GUARD, MISPLACED, MISSING, NO_FIELD, NO_LIMIT, NO_NUMBER,
-        NO_OBJECT, NO_PATTERN, NO_PROPERTY, NO_SCALARS, NO_TYPE, NO_VARIANT, NOT_ALIKE, NULL,
-        Result, TOO_MUCH, TWO_FIELDS, TWO_TYPES, UNNAMED, ensure, need, refuse,
+        DEEP, ENDLESS, Failure, GUARD, MISSING, NO_LIMIT, NO_OBJECT, NO_PROPERTY, NO_SCALARS,
+        NO_TEXT, NO_VALUE, NOT_ALIKE, NULL, Result, TOO_MUCH, UNNAMED, ensure, need, refuse,
     },
-    names,
+    names::{self, Scope},
+    texts::tidy,
 };
 
 /// The most properties and values of one type, and of all of them; a type itself counts for three,
 /// and so does an operation, a list or a map for one. More would take too much time and memory.
 const MOST: usize = 1_000;
 const MOST_OF_ALL: usize = 9_000;
-/// What stays as it is.
-const KEPT: &str = "format nullable readOnly writeOnly deprecated x-loggable x-repeats minLength maxLength \
-     minItems maxItems uniqueItems minProperties maxProperties";
-/// More than any document needs. A type in a type a hundred times over is too much for the compiler,
-/// and null at each level is a type as well.
+/// More than any document needs; each level takes stack in the generator.
 const DEEPEST: usize = 60;
 /// Where the schemas are that may be referred to.
 const COMPONENTS: &str = "/components/schemas/";
+/// What stays as it is. Limits of what is sent are looked at later.
+const KEPT: [&str; 17] = [
+    "format",
+    "nullable",
+    "readOnly",
+    "writeOnly",
+    "deprecated",
+    "x-loggable",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minimum",
+    "maximum",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+    "enum",
+];
 
 /// Objects, enums and choices, by the names of their types; also other names for them.
 pub type Types = BTreeMap<String, Value>;
@@ -38,6 +62,8 @@ pub struct Schemas<'d> {
     root: &'d Value,
     /// By the names of their types: where they are.
     pub components: BTreeMap<String, (String, &'d Value)>,
+    /// The names of their types, by their places.
+    names: BTreeMap<String, String>,
     pub types: Types,
     /// Their names as they were found.
     pub found: Vec<String>,
@@ -79,18 +105,23 @@ pub fn properties(object: &Value) -> impl Iterator<Item = (&str, &Value)> {
 }
 
 impl<'d> Schemas<'d> {
-    pub fn new(root: &'d Value) -> Result<Self> {
-        let mut components = BTreeMap::new();
-        for (name, schema) in entries(&root["components"]["schemas"]) {
+    pub fn new(root: &'d Value) -> Self {
+        let mut schemas: Vec<_> = entries(&root["components"]["schemas"]).collect();
+        // Those whose names stay as they are keep them.
+        schemas.sort_by_key(|(name, _)| names::type_name(name) != **name);
+        let (mut scope, mut components, mut names) =
+            (Scope::default(), BTreeMap::new(), BTreeMap::new());
+        for (name, schema) in schemas {
             let at = format!("{COMPONENTS}{}", escape(name));
-            let ty = need(names::type_name(name), &at, NO_TYPE, name)?;
-            ensure(!components.contains_key(&ty), &at, TWO_TYPES, &ty)?;
-            components.insert(ty, (at, schema));
+            let own = scope.take(&names::type_name(name), "");
+            names.insert(at.clone(), own.clone());
+            components.insert(own, (at, schema));
         }
         let (types, found, left, open, failed, depth, size) = Default::default();
-        Ok(Self {
+        Self {
             root,
             components,
+            names,
             types,
             found,
             left,
@@ -98,7 +129,7 @@ impl<'d> Schemas<'d> {
             failed,
             depth,
             size,
-        })
+        }
     }
 
     /// A schema where it is used, with the types that it leads to; if it is to be a type itself,
@@ -127,10 +158,7 @@ impl<'d> Schemas<'d> {
 
     fn referred(&mut self, schema: &Value, reference: &str, at: &str) -> Result<Value> {
         let (target, place) = follow(self.root, schema, at)?;
-        let name = place.strip_prefix(COMPONENTS);
-        let name = name.filter(|name| !name.contains('/')).unwrap_or_default();
-        let own = names::type_name(&name.replace("~1", "/").replace("~0", "~"));
-        let own = need(own, at, UNNAMED, reference)?;
+        let own = need(self.names.get(&place).cloned(), at, UNNAMED, reference)?;
         if !is_type(target) {
             return self.component(&own, at);
         }
@@ -145,8 +173,6 @@ impl<'d> Schemas<'d> {
             return Err(failure.clone());
         }
         let (place, schema) = self.components[own].clone();
-        let marked = is_type(schema) && !schema["x-repeats"].is_null();
-        ensure(!marked, &place, MISPLACED, "x-repeats")?;
         // A property may refer to what it is in, but not be a part of it.
         let is_new = self.open.insert(own.to_owned());
         ensure(is_new, at, ENDLESS, &format!("#{place}"))?;
@@ -160,52 +186,47 @@ impl<'d> Schemas<'d> {
         if !is_type(schema) {
             return Ok(written);
         }
-        let other = self.components.get(name);
-        let is_own = other.is_none_or(|(place, other)| place == at || !is_type(other));
-        ensure(is_own, at, TWO_TYPES, name)?;
-        let mut reference = json!({ "$ref": name });
-        for keyword in "description nullable readOnly writeOnly x-repeats".split(' ') {
+        let mut reference = json!({});
+        for keyword in ["description", "nullable", "readOnly", "writeOnly"] {
             if let Some(value) = written.get(keyword) {
                 reference[keyword] = value.clone();
             }
         }
-        self.define(name, written, at)?;
+        reference["$ref"] = self.define(name, written, at)?.into();
         Ok(reference)
     }
 
-    fn define(&mut self, name: &str, written: Value, at: &str) -> Result<()> {
+    /// Makes a type of what is written, and returns its name: this one if it is free.
+    pub fn define(&mut self, name: &str, written: Value, at: &str) -> Result<String> {
         let size = properties(&written).count() + items(&written["enum"]).count();
-        ensure(size <= MOST, at, TOO_MUCH, "its")?;
+        ensure(size <= MOST, at, TOO_MUCH, name)?;
         self.grow(size + 3, at)?;
-        let mut fields = BTreeSet::new();
-        if written["additionalProperties"].is_object() {
-            fields.insert("extra".to_owned());
-        }
-        for (property, _) in properties(&written) {
-            let field = names::value(property).unwrap_or_default();
-            ensure(fields.insert(field.clone()), at, TWO_FIELDS, &field)?;
-        }
         let known = &written["properties"];
         let missing = texts(&written["required"]).find(|name| known[*name].is_null());
         refuse(missing, at, NO_PROPERTY)?;
-        if let Some(known) = self.types.get(name) {
-            return ensure(*known == written, at, TWO_TYPES, name);
+        let fits = |name: &String| match (self.components.get(name), self.types.get(name)) {
+            (Some((place, other)), _) if place != at && is_type(other) => false,
+            (_, Some(known)) => *known == written,
+            (_, None) => true,
+        };
+        let name = names::numbered(name, "").find(fits).unwrap_or_default();
+        if !self.types.contains_key(&name) {
+            self.found.push(name.clone());
+            self.types.insert(name.clone(), written);
         }
-        self.found.push(name.to_owned());
-        self.types.insert(name.to_owned(), written);
-        Ok(())
+        Ok(name)
     }
 
     /// Makes room for so much more.
     pub fn grow(&mut self, by: usize, at: &str) -> Result<()> {
         self.size += by;
-        ensure(self.size <= MOST_OF_ALL, at, TOO_MUCH, "the")
+        ensure(self.size <= MOST_OF_ALL, at, TOO_MUCH, "the document")
     }
 
     /// A schema in the form that is written here, without a name.
     fn written(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         let kind = kind(schema);
-        check(&format!("schema {kind}"), schema, at)?;
+        check_schema(kind, schema, at)?;
         let mut written = match kind {
             "allOf" | "oneOf" | "anyOf" => self.combined(schema, kind, name, at)?,
             "object" => self.object(schema, name, at)?,
@@ -225,40 +246,29 @@ impl<'d> Schemas<'d> {
                     let text = schema["description"].as_str().or(value.as_str());
                     written["description"] = tidy(text.unwrap_or_default()).into();
                 }
-                "minimum" | "maximum" | "multipleOf" => {
-                    let above = keyword != "multipleOf" || value.as_f64() > Some(0.0);
-                    let known = above && digits(value).is_some();
-                    ensure(known, &at, NO_NUMBER, &value.to_string())?;
-                    let exclusive = format!("exclusiveM{}", &keyword[1..]);
-                    let is_exclusive = schema[&exclusive] == true;
-                    written[if is_exclusive { &exclusive } else { keyword }] = value.clone();
+                "minimum" if schema["exclusiveMinimum"] == true => {
+                    written["exclusiveMinimum"] = value.clone();
                 }
-                "exclusiveMinimum" | "exclusiveMaximum" => {
-                    let bound = format!("m{}", &keyword["exclusiveM".len()..]);
-                    ensure(!schema[&bound].is_null(), &at, MISSING, &bound)?;
+                "maximum" if schema["exclusiveMaximum"] == true => {
+                    written["exclusiveMaximum"] = value.clone();
                 }
-                "pattern" => {
-                    check_pattern(text(value), &at)?;
-                    written["pattern"] = value.clone();
-                }
+                "exclusiveMinimum" | "exclusiveMaximum" if *value == true => {}
+                "exclusiveMinimum" | "exclusiveMaximum" => written[keyword] = value.clone(),
                 "enum" if kind == "string" => {
-                    let variants = variants(schema, &at)?.into_iter();
-                    let (names, values): (Vec<_>, Vec<_>) = variants.unzip();
+                    let (names, values): (Vec<_>, Vec<_>) =
+                        variants(schema, &at)?.into_iter().unzip();
                     written["enum"] = values.into();
                     written["x-variants"] = names.into();
                 }
-                "enum" => {
-                    let reckoned = items(value).all(|number| digits(number).is_some());
-                    ensure(reckoned, &at, NO_NUMBER, "one of them")?;
-                    written["enum"] = value.clone();
-                }
+                // The server checks what is no list of strings or numbers.
+                "enum" if kind != "integer" && kind != "number" => {}
                 "format" if ["password", "e164"].contains(&text(value)) => {
                     let loggable = value == "password" && schema["x-loggable"] == true;
                     let plain = kind == "string" && schema["enum"].is_null() && !loggable;
                     ensure(plain, &at, GUARD, &format!("format: {}", text(value)))?;
                     written["format"] = value.clone();
                 }
-                _ if KEPT.split(' ').any(|kept| kept == keyword) => {
+                _ if KEPT.contains(&&**keyword) => {
                     put(&mut written[keyword], value, &at, keyword)?;
                 }
                 _ => {}
@@ -272,8 +282,7 @@ impl<'d> Schemas<'d> {
             json!({ "type": "object", "properties": {}, "x-order": schema["x-order"] });
         for (property, schema) in properties(schema) {
             let at = format!("{at}/properties/{}", escape(property));
-            ensure(names::value(property).is_some(), &at, NO_FIELD, property)?;
-            let name = names::type_name(&format!("{name}-{property}")).unwrap_or_default();
+            let name = names::type_name(&format!("{name}-{property}"));
             written["properties"][property] = self.used(schema, &name, &at)?;
         }
         let required: BTreeSet<_> = texts(&schema["required"]).collect();
@@ -300,11 +309,18 @@ impl<'d> Schemas<'d> {
     /// A part on its own is another name for it. Several are put together if they are objects, and
     /// a choice if they are scalars.
     fn combined(&mut self, schema: &Value, kind: &str, name: &str, at: &str) -> Result<Value> {
-        let places = (0..).map(|index| format!("{at}/{kind}/{index}"));
-        let mut parts: Vec<_> = items(&schema[kind]).zip(places).collect();
+        let described = items(&schema[kind]).find_map(|part| part["description"].as_str());
+        let parts = parts(schema, kind).into_iter();
+        let mut parts: Vec<_> = parts
+            .map(|(index, part)| (part, format!("{at}/{kind}/{index}")))
+            .collect();
         if !is_type(schema) {
             let (part, at) = need(parts.pop(), at, MISSING, "a part")?;
-            return self.used(part, name, &at);
+            let mut used = self.used(part, name, &at)?;
+            if let Some(text) = described.filter(|_| used["description"].is_null()) {
+                used["description"] = tidy(text).into();
+            }
+            return Ok(used);
         }
         if kind != "allOf" {
             return self.choice(&parts, kind, name);
@@ -400,50 +416,20 @@ fn bare(schema: &Value) -> Value {
     schema
 }
 
-/// The digits of a number, without an exponent, if they are not too many to reckon with.
-pub fn digits(number: &Value) -> Option<String> {
-    let text = match number.as_number()? {
-        number if number.is_f64() => number.as_f64()?.to_string(),
-        number => number.to_string(),
-    };
-    Some(text).filter(|text| text.len() <= 30)
-}
-
 /// The values of an enum with the names of their variants; null is said by `nullable`.
 fn variants(schema: &Value, at: &str) -> Result<Vec<(String, Value)>> {
-    let (mut variants, mut names) = (Vec::new(), BTreeSet::new());
+    let (mut variants, mut scope) = (Vec::<(String, Value)>::new(), Scope::default());
     for value in items(&schema["enum"]) {
         if value.is_null() {
             ensure(schema["nullable"] == true, at, NULL, "")?;
             continue;
         }
-        let name = names::variant(text(value)).filter(|_| value.is_string());
-        let name = name.filter(|name| names.insert(name.clone()));
-        variants.push((
-            need(name, at, NO_VARIANT, &value.to_string())?,
-            value.clone(),
-        ));
+        let text = need(value.as_str(), at, NO_TEXT, &value.to_string())?;
+        if variants.iter().all(|(_, known)| known != value) {
+            let name = scope.take(&names::variant(text), "");
+            variants.push((name, value.clone()));
+        }
     }
-    ensure(!variants.is_empty(), at, NO_VARIANT, "")?;
+    ensure(!variants.is_empty(), at, NO_VALUE, "")?;
     Ok(variants)
-}
-
-/// An ECMAScript regular expression, and one that can be matched in linear time.
-fn check_pattern(pattern: &str, at: &str) -> Result<()> {
-    let invalid = regress::Regex::new(pattern).err().map(|e| e.to_string());
-    let slow = regex_lite::Regex::new(pattern).err().map(|e| e.to_string());
-    refuse(invalid.or(slow).as_deref(), at, NO_PATTERN)
-}
-
-/// A text as documentation: no code block, which would be run as a test, and no characters that
-/// cannot be seen.
-fn tidy(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let line = |line: &str| {
-        let mut line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-        line.retain(|c| !c.is_control() && !turns(c));
-        line.replace("```", "'''").replace("~~~", "'''")
-    };
-    let lines: Vec<_> = text.lines().map(line).collect();
-    lines.join("\n").trim().to_owned()
 }

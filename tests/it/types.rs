@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use sigmamind::{
-    Client, E164, Error, Nullable, ParseE164Error, PhoneNumberUpdate, ReportedNumber, Secret,
-    operations,
+    Client, E164, Error, Nullable, ParseE164Error, PhoneNumberUpdate, Provider, ReportedNumber,
+    Secret, operations,
 };
 
 #[test]
@@ -112,4 +112,11 @@ fn public_types_are_send_sync_and_small() {
     shared::<ParseE164Error>();
     shared::<PhoneNumberUpdate>();
     assert_eq!(size_of::<Error>(), size_of::<usize>());
+}
+
+#[test]
+fn generated_types_use_wrapper_newtypes() {
+    let secret: Option<Secret> = PhoneNumberUpdate::default().trunk_password;
+    assert_eq!(secret, None);
+    assert_eq!(Provider::from("new"), Provider::Other("new".into()));
 }

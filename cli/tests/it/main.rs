@@ -10,8 +10,8 @@ mod faults;
 #[cfg(unix)]
 mod kills;
 mod machines;
-#[allow(dead_code, reason = "the library's tests use more of it")]
-#[path = "../../../tests/it/nested.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+#[path = "../../../codegen/tests/it/nested.rs"]
 mod nested;
 mod preserve;
 #[cfg(unix)]

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    model::{Direction, E164, Model, is_secret},
+    limits::E164,
+    model::{Direction, Model, is_secret},
     schema::entries,
 };
 
@@ -24,7 +25,7 @@ pub fn of_use(model: &Model, schema: &Value, direction: Direction) -> Value {
             "required" if model.required(schema, direction).next().is_none() => continue,
             "required" => model.required(schema, direction).collect(),
             "$ref" => format!("#/$defs/{}", value.as_str().unwrap_or_default()).into(),
-            "nullable" | "x-loggable" | "x-repeats" | "x-order" | "x-variants" => continue,
+            "nullable" | "x-loggable" | "x-order" | "x-variants" => continue,
             _ => value.clone(),
         };
     }
@@ -50,4 +51,23 @@ pub fn of_use(model: &Model, schema: &Value, direction: Direction) -> Value {
         }
     }
     written
+}
+
+/// The same without `pattern`, which the client and the fake check by their own engine.
+pub fn without_patterns(mut schema: Value) -> Value {
+    if let Some(keywords) = schema.as_object_mut() {
+        keywords.remove("pattern");
+        for keyword in ["items", "additionalProperties"] {
+            if let Some(inner) = keywords.get_mut(keyword) {
+                *inner = without_patterns(inner.take());
+            }
+        }
+        let properties = keywords
+            .get_mut("properties")
+            .and_then(Value::as_object_mut);
+        for property in properties.into_iter().flat_map(serde_json::Map::values_mut) {
+            *property = without_patterns(property.take());
+        }
+    }
+    schema
 }

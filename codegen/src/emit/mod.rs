@@ -1,6 +1,7 @@
 //! Completes what the generator has written.
 
 mod json_schema;
+mod methods;
 mod operations;
 mod types;
 mod url;
@@ -8,8 +9,6 @@ mod url;
 use proc_macro2::TokenStream;
 use quote::quote;
 use typify::TypeSpace;
-
-pub use operations::limits;
 
 use crate::{Failure, Generated, Model, Result};
 
@@ -30,6 +29,7 @@ pub fn emit(
     let mut file = syn::parse2::<syn::File>(tokens).map_err(Failure::unsupported)?;
     url::join(&mut file.items, document.operations.len())?;
     let written = types::complete(&mut file.items, space, model)?;
+    let methods = methods::of_client(&file.items, model)?;
     let operations = model.operations();
     let (server, header) = (&document.server, &document.key_header);
     let hash = hmac_sha256::Hash::hash(text.as_bytes())
@@ -38,6 +38,7 @@ pub fn emit(
     let written = quote! {
         #written
         #operations
+        #methods
         /// The server of the document.
         pub const BASE_URL: &str = #server;
         /// The header that carries the key.

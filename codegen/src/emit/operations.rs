@@ -1,15 +1,16 @@
 //! Writes what the wrapper and the fake must know of the operations.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, format_ident, quote};
+use quote::{format_ident, quote};
 use serde_json::Value;
 
 use super::json_schema;
 use crate::{
-    model::{Direction, E164, Model, is_secret},
-    names,
+    limits::{self, Limit, Number},
+    model::{Direction, Model, is_secret},
     read::Operation,
-    schema::{digits, entries, properties, texts},
+    schema::properties,
+    texts::escape,
 };
 
 impl Model<'_> {
@@ -26,10 +27,24 @@ impl Model<'_> {
             quote!(static #ident: Shape = #shape;)
         });
         let schemas = self.in_requests.iter();
-        let schemas = schemas.map(|name| ((*name).to_owned(), json_schema::of_type(self, name)));
+        let schemas = schemas.map(|name| {
+            let schema = json_schema::of_type(self, name);
+            ((*name).to_owned(), json_schema::without_patterns(schema))
+        });
         let schemas = schemas.collect::<Value>().to_string();
+        let skipped = self.document.skipped.iter().map(|skipped| {
+            let text = format!(
+                "Not generated: {}, because {}",
+                skipped.what, skipped.failure
+            );
+            format!(" - {}", escape(&text))
+        });
+        let skipped: Vec<_> = skipped.collect();
+        let blank = (!skipped.is_empty()).then(|| quote!(#[doc = ""]));
         quote! {
             /// What the document says of each operation.
+            #blank
+            #(#[doc = #skipped])*
             #[allow(non_upper_case_globals)]
             pub mod operations {
                 use crate::operation::*;
@@ -51,13 +66,25 @@ impl Model<'_> {
         // `/v1/words/{word}/` is `/v1/words/`, a parameter, and `/`.
         let mut between = path.split(['{', '}']).step_by(2);
         let parameters: Vec<_> = (operation.parameters.iter().zip(&mut between))
-            .map(|((name, schema), before)| {
-                let shape = shape(schema);
+            .map(|(parameter, before)| {
+                let (name, shape) = (parameter.name, shape(&parameter.schema));
                 quote!(Parameter { name: #name, before: #before, shape: #shape })
             })
             .collect();
         let after = between.next();
+        let headers = operation.headers.iter().map(|parameter| {
+            let (name, shape) = (
+                parameter.name.to_ascii_lowercase(),
+                shape(&parameter.schema),
+            );
+            quote!((#name, #shape))
+        });
+        let (query, joined) = (
+            option(operation.query.as_ref().map(shape)),
+            &operation.joined,
+        );
         let body = option(operation.body.as_ref().map(shape));
+        let idempotent = operation.idempotent;
         let answer = operation.answer.as_ref();
         let answer = option(answer.map(|answer| self.answer(operation, answer)));
         let mock = self.mock(operation);
@@ -65,7 +92,8 @@ impl Model<'_> {
             #[doc = #summary]
             pub static #name: Operation = Operation {
                 id: #id, method: #method, path: #path, parameters: &[#(#parameters),*], after: #after,
-                body: #body, content_type: #content_type, answer: #answer,
+                query: #query, joined: &[#(#joined),*], headers: &[#(#headers),*],
+                body: #body, content_type: #content_type, idempotent: #idempotent, answer: #answer,
                 #[cfg(feature = "mock")] mock: #mock,
             };
         }
@@ -74,26 +102,21 @@ impl Model<'_> {
     fn answer(&self, operation: &Operation, answer: &Value) -> TokenStream {
         let target = self.target(answer);
         let is_object = target["type"] == "object";
-        let name = answer["$ref"].as_str().unwrap_or_default();
-        let ty = (!name.is_empty()).then(|| format_ident!("{name}"));
-        let repeats = properties(target).filter_map(|(name, schema)| {
-            let is_it = |(name, _): &(&str, Value)| schema["x-repeats"] == **name;
-            let index = operation.parameters.iter().position(is_it)?;
-            let field = format_ident!("{}", names::value(name)?);
-            let read = quote!(|answer| property(answer, |it: &super::types::#ty| &it.#field));
-            Some(quote!(Repeat { parameter: #index, read: #read }))
-        });
+        let (may_be_empty, shown) = (operation.may_be_empty, self.is_debug(answer));
         let names = properties(target).map(|(name, _)| name);
         let open = target["additionalProperties"].is_object();
-        let whole = open || self.required(target, self.direction(name)).next().is_some();
-        let ty = ty
-            .as_ref()
-            .filter(|_| !whole && properties(target).next().is_some());
-        let is_blank = option(ty.map(|ty| quote!(is_blank::<super::types::#ty>)));
+        let whole = open
+            || self
+                .required(target, self.direction(&type_of(answer)))
+                .next()
+                .is_some();
+        let ty = format_ident!("{}", type_of(answer));
+        let can_be_blank = is_object && !whole && properties(target).next().is_some();
+        let is_blank = option(can_be_blank.then(|| quote!(is_blank::<super::types::#ty>)));
         quote! {
             Answer {
-                is_object: #is_object, properties: &[#(#names),*],
-                is_blank: #is_blank, repeats: &[#(#repeats),*],
+                is_object: #is_object, may_be_empty: #may_be_empty, shown: #shown,
+                properties: &[#(#names),*], is_blank: #is_blank,
             }
         }
     }
@@ -101,8 +124,10 @@ impl Model<'_> {
     /// What the fake server needs.
     fn mock(&self, operation: &Operation) -> TokenStream {
         let body = operation.body.as_ref();
-        let request =
-            body.map(|body| json_schema::of_use(self, body, Direction::Request).to_string());
+        let request = body.map(|body| {
+            json_schema::without_patterns(json_schema::of_use(self, body, Direction::Request))
+                .to_string()
+        });
         let request = request.unwrap_or_default();
         let sent = body.into_iter();
         let sent = sent.flat_map(|body| properties(self.target(body)));
@@ -148,7 +173,10 @@ impl Model<'_> {
         let additional =
             of(&target["additionalProperties"]).map(|shape| quote!(additional: Some(#shape),));
         let items = of(&target["items"]).map(|shape| quote!(items: Some(#shape),));
-        let limits = limits(target, direction);
+        let limits: Vec<_> = limits::of(target, direction)
+            .into_iter()
+            .map(limit)
+            .collect();
         let limits = (!limits.is_empty()).then(|| quote!(limits: &[#(#limits),*],));
         let shown = shown.then(|| quote!(shown: true,));
         let secret = is_secret(schema).then(|| quote!(secret: true,));
@@ -158,54 +186,41 @@ impl Model<'_> {
     }
 }
 
-pub fn limits(schema: &Value, direction: Direction) -> Vec<TokenStream> {
-    // Where a phone number is only sent, its type guards it.
-    let guarded = schema["format"] == "e164" && direction == Direction::Both;
-    let e164 = guarded.then(|| limit("pattern", &E164.into())).flatten();
-    let limits = entries(schema).filter_map(|(keyword, value)| limit(keyword, value));
-    limits.chain(e164).collect()
+/// `Limit::Count("MaxLength", 3)` → `Limit::MaxLength(3)`.
+fn limit(limit: Limit) -> TokenStream {
+    match limit {
+        Limit::Count(name, count) => {
+            let name = format_ident!("{name}");
+            quote!(Limit::#name(#count))
+        }
+        Limit::Bound(name, bound) => {
+            let (name, bound) = (format_ident!("{name}"), number(&bound));
+            quote!(Limit::#name(#bound))
+        }
+        Limit::Pattern(translated, text) => quote!(Limit::Pattern({
+            static PATTERN: Pattern = Pattern::new(#text, #translated);
+            &PATTERN
+        })),
+        Limit::Texts(values) => quote!(Limit::OneOf(&[#(#values),*])),
+        Limit::Numbers(numbers) => {
+            let numbers = numbers.iter().map(number);
+            quote!(Limit::OneOfNumbers(&[#(#numbers),*]))
+        }
+        Limit::UniqueItems => quote!(Limit::UniqueItems),
+        Limit::Finite => quote!(Limit::Finite),
+    }
 }
 
-/// `"maxLength": 3` → `Limit::MaxLength(3)`.
-fn limit(keyword: &str, value: &Value) -> Option<TokenStream> {
-    let bound = match keyword {
-        "uniqueItems" => return Some(quote!(Limit::UniqueItems)),
-        "enum" if value[0].is_string() => {
-            let values = texts(value);
-            return Some(quote!(Limit::OneOf(&[#(#values),*])));
-        }
-        "enum" => {
-            let values = value.as_array()?.iter().map(decimal);
-            return Some(quote!(Limit::OneOfNumbers(&[#(#values),*])));
-        }
-        "pattern" => {
-            let pattern = value.as_str();
-            quote!({
-                static PATTERN: Pattern = Pattern::new(|| {
-                    ::regex_lite::Regex::new(#pattern).expect("build.rs has read it")
-                });
-                &PATTERN
-            })
-        }
-        "multipleOf" | "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
-            decimal(value)
-        }
-        // Of the others, those that are counts alone have a whole number.
-        _ => value.as_u64()?.to_token_stream(),
-    };
-    let name = format_ident!("{}{}", keyword[..1].to_uppercase(), &keyword[1..]);
-    Some(quote!(Limit::#name(#bound)))
+fn number(number: &Number) -> TokenStream {
+    match number {
+        Number::Integer(value) => quote!(Number::Integer(#value)),
+        Number::Float(value) => quote!(Number::Float(#value)),
+    }
 }
 
-/// `0.25` → `Decimal(025, 2)`.
-fn decimal(number: &Value) -> TokenStream {
-    let digits = digits(number).unwrap_or_default();
-    let scale = digits
-        .split_once('.')
-        .map_or(0, |(_, fraction)| fraction.len());
-    let scale = u32::try_from(scale).unwrap_or_default();
-    let digits: TokenStream = digits.replace('.', "").parse().unwrap_or_default();
-    quote!(Decimal(#digits, #scale))
+/// The name of the type that a schema refers to; a name of no type if it refers to none.
+fn type_of(schema: &Value) -> String {
+    schema["$ref"].as_str().unwrap_or("_").to_owned()
 }
 
 fn option(value: Option<TokenStream>) -> TokenStream {

@@ -6,20 +6,29 @@ use std::collections::BTreeMap;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use serde_json::Value;
-use syn::{Attribute, Field, Fields, Ident, Item, ItemStruct, parse_quote};
+use syn::{
+    Attribute, Field, Fields, Ident, Item, ItemStruct, Meta, Token, parse_quote,
+    punctuated::Punctuated,
+};
 use typify::{Type, TypeDetails, TypeSpace};
 
 use super::json_schema;
 use crate::{
     failure::{Failure, Result},
+    lower::field,
     model::{Direction, Model, referred},
-    names,
+    names::{self, EXTRA, Scope},
     schema::{properties, texts},
+    texts::rustdoc,
 };
 
 /// A field of a generated type.
 struct Member<'d> {
+    /// What the document calls it; nothing for the map of those that are not described.
+    property: Option<&'d str>,
     name: Ident,
+    /// What the generator calls it.
+    made: String,
     ty: TokenStream,
     /// What is in the `Option`, if it is one.
     inside: Option<TokenStream>,
@@ -100,14 +109,13 @@ fn members<'d>(
     let TypeDetails::Struct(account) = account.details() else {
         return None;
     };
-    // What the generator calls the properties that are not described.
-    let extra = ("extra", &Value::Null);
+    let described = properties(object).zip(names::fields(object)).enumerate();
+    let described = described
+        .map(|(index, ((property, schema), name))| (Some(property), name, field(index), schema));
+    let extra = (None, EXTRA.to_owned(), EXTRA.to_owned(), &Value::Null);
     let mut members: Vec<Member> = Vec::new();
-    for (property, schema) in properties(object).chain([extra]) {
-        let field = names::value(property).unwrap_or_default();
-        let known = members.iter().any(|member| member.name == field);
-        let info = account.properties_info().find(|info| info.name == field);
-        let Some(info) = info.filter(|_| !known) else {
+    for (property, name, made, schema) in described.chain([extra]) {
+        let Some(info) = account.properties_info().find(|info| info.name == made) else {
             continue;
         };
         let ty = space.get_type(&info.type_id).ok()?;
@@ -116,10 +124,12 @@ fn members<'d>(
             _ => None,
         };
         members.push(Member {
-            name: format_ident!("{field}"),
+            property,
+            name: format_ident!("{name}"),
+            made,
             ty: ty.ident(),
             inside,
-            required: info.required && schema.is_object(),
+            required: info.required && property.is_some(),
             schema,
         });
     }
@@ -144,17 +154,31 @@ fn attributes(item: &mut ItemStruct, schema: &Value, members: &[Member], model: 
         return;
     };
     let place = |field: &Field| {
+        let name = field.ident.as_ref();
         members
             .iter()
-            .position(|m| Some(&m.name) == field.ident.as_ref())
+            .position(|member| name.is_some_and(|name| *name == member.made))
     };
     let mut sorted: Vec<_> = std::mem::take(&mut fields.named).into_iter().collect();
     sorted.sort_by_key(place);
-    for (field, Member { schema, inside, .. }) in sorted.iter_mut().zip(members) {
-        field
+    for (field, member) in sorted.iter_mut().zip(members) {
+        let Member {
+            name,
+            schema,
+            inside,
+            ..
+        } = member;
+        let serde = field
             .attrs
-            .retain(|attribute| attribute.path().is_ident("serde"));
+            .iter()
+            .filter(|attribute| attribute.path().is_ident("serde"));
+        let serde: Vec<_> = serde.filter_map(|attribute| renamed(attribute)).collect();
+        let rename = member.property.filter(|property| name != property);
+        let rename = rename.map(|property| parse_quote!(#[serde(rename = #property)]));
+        field.attrs = serde;
+        field.attrs.extend(rename);
         field.attrs.extend(docs(schema, model));
+        field.ident = Some(name.clone());
         if inside.is_some()
             && direction != Direction::Response
             && model.has_flag(schema, "nullable")
@@ -169,10 +193,20 @@ fn attributes(item: &mut ItemStruct, schema: &Value, members: &[Member], model: 
     fields.named = sorted.into_iter().collect();
 }
 
+/// An attribute of serde's without the name that the generator gives the field.
+fn renamed(attribute: &Attribute) -> Option<Attribute> {
+    let parse = Punctuated::<Meta, Token![,]>::parse_terminated;
+    let metas = attribute.parse_args_with(parse).ok()?;
+    let metas = metas
+        .into_iter()
+        .filter(|meta| !meta.path().is_ident("rename"));
+    let metas: Vec<_> = metas.collect();
+    (!metas.is_empty()).then(|| parse_quote!(#[serde(#(#metas),*)]))
+}
+
 fn docs(schema: &Value, model: &Model) -> Option<Attribute> {
     let own = schema["description"].as_str();
-    let text = own.or_else(|| model.target(schema)["description"].as_str())?;
-    let text = format!(" {}", text.replace('\n', "\n "));
+    let text = rustdoc(own.or_else(|| model.target(schema)["description"].as_str())?);
     Some(parse_quote!(#[doc = #text]))
 }
 
@@ -216,7 +250,7 @@ fn methods(ty: &TokenStream, members: &[Member], model: &Model) -> TokenStream {
 fn debug(ty: &TokenStream, title: &str, members: &[Member], model: &Model) -> TokenStream {
     let fields = members.iter().map(|member| {
         let (name, title) = (&member.name, member.name.to_string());
-        let value = match (model.is_shown(member.schema), &member.inside) {
+        let value = match (model.is_debug(member.schema), &member.inside) {
             (true, _) => quote!(&self.#name),
             (false, Some(_)) => quote!(&self.#name.as_ref().map(|_| crate::types::Hidden)),
             (false, None) => quote!(&crate::types::Hidden),
@@ -237,9 +271,8 @@ fn choice(name: &Ident, schema: &Value, model: &Model) -> TokenStream {
     let (docs, shown) = (docs(schema, model), model.is_shown(schema));
     if schema["enum"].is_array() {
         let known: Vec<_> = texts(&schema["x-variants"]).collect();
-        let mut others = ["Other", "Unlisted", "NotListed"].into_iter();
-        let other = others.find(|name| !known.contains(name));
-        let other = format_ident!("{}", other.unwrap_or("AnyOther"));
+        let mut scope = Scope::with(known.iter().map(|name| (*name).to_owned()));
+        let other = format_ident!("{}", scope.take("Other", ""));
         let names = known.iter().map(|name| format_ident!("{name}"));
         let values = texts(&schema["enum"]);
         return quote! {

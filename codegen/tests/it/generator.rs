@@ -1,20 +1,24 @@
-//! The steps of the crate's build script.
+//! The steps of the crate's build script, with what the crate needs.
 
 use progenitor::{CrateVers, GenerationSettings, Generator, HooksMode, InterfaceStyle};
-use sigmamind_codegen::{self as codegen, Failure, Generated, Model, Result, Sources};
+use sigmamind_codegen::{self as codegen, Failure, Generated, Model, Needed, Result};
 
-const SOURCES: Sources = Sources {
-    client: include_str!("../../../src/client.rs"),
-    lib: include_str!("../../../src/lib.rs"),
+const NEEDED: Needed = Needed {
+    method: "update_phone_number",
+    arguments: &["E164", "PhoneNumberUpdate"],
+    answer: "PhoneNumber",
+    types: &["PhoneNumber", "PhoneNumberUpdate", "Provider"],
+    taken: &["request"],
 };
 
-/// The client of the document in this file, with this text.
+/// Generates the client of the document in this file, with this text.
 pub fn generate(file: &str, text: &str) -> Result<Generated> {
     codegen::guarded(|| {
         let value = codegen::parse(text)?;
-        let document = codegen::read(&value, &SOURCES)?;
+        let document = codegen::read(&value, &NEEDED)?;
         let model = Model::new(&document);
-        let lowered = codegen::lower(&model, &SOURCES)?;
+        let lowered = codegen::lower(&model)?;
+        let inner = "crate::request::RequestCapture".parse();
         let mut generator = Generator::new(
             GenerationSettings::new()
                 .with_interface(InterfaceStyle::Positional)
@@ -22,11 +26,7 @@ pub fn generate(file: &str, text: &str) -> Result<Generated> {
                 .with_crate("sigmamind", CrateVers::Any, None)
                 .with_crate("std", CrateVers::Any, None)
                 .with_map_type("::std::collections::BTreeMap")
-                .with_inner_type(
-                    "crate::request::RequestCapture"
-                        .parse()
-                        .expect("it is a path"),
-                ),
+                .with_inner_type(inner.expect("it is a path")),
         );
         let tokens = generator.generate_tokens(&lowered);
         let tokens = tokens.map_err(Failure::unsupported)?;

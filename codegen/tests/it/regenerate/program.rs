@@ -16,6 +16,7 @@ use sigmamind::{Client, Error};
 pub struct Server {
     url: String,
     seen: Arc<Mutex<Vec<(String, Value)>>>,
+    head: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -24,12 +25,14 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let record = seen.clone();
+        let head = Arc::new(Mutex::new(String::new()));
+        let (record, last) = (seen.clone(), head.clone());
         std::thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 let mut stream = stream.unwrap();
-                let request = read(&mut stream);
-                record.lock().unwrap().push(request);
+                let (line, body, head) = read(&mut stream);
+                *last.lock().unwrap() = head;
+                record.lock().unwrap().push((line, body));
                 let (status, body) = answers[number.min(answers.len() - 1)];
                 let length = body.len();
                 let head = format!(
@@ -39,7 +42,7 @@ impl Server {
                 stream.write_all((head + body).as_bytes()).unwrap();
             }
         });
-        Self { url, seen }
+        Self { url, seen, head }
     }
 
     pub fn client(&self) -> Client {
@@ -51,6 +54,11 @@ impl Server {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 
+    /// The head of the last request.
+    pub fn head(&self) -> String {
+        self.head.lock().unwrap().clone()
+    }
+
     /// The body of the one request since the last call.
     pub fn body(&self) -> Value {
         let requests = self.requests();
@@ -59,7 +67,7 @@ impl Server {
     }
 }
 
-fn read(stream: &mut TcpStream) -> (String, Value) {
+fn read(stream: &mut TcpStream) -> (String, Value, String) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -78,7 +86,7 @@ fn read(stream: &mut TcpStream) -> (String, Value) {
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1");
-    (line.into(), serde_json::from_str(body).unwrap_or_default())
+    (line.into(), serde_json::from_str(body).unwrap_or_default(), head.into())
 }
 
 pub fn run(work: impl Future<Output = ()>) {

@@ -11,7 +11,8 @@ use std::{
 
 use serde_json::Value;
 
-pub const CRATE: &str = env!("CARGO_MANIFEST_DIR");
+/// The folder of the crate `sigmamind`.
+pub const CRATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Returns the folder of all programs. They share one target folder, so that the dependencies are
 /// built once.

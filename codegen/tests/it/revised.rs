@@ -13,7 +13,7 @@ use crate::nested::{self, CRATE, assert_success, root, write, write_program};
 
 /// The crate's document, changed.
 pub fn revised(edit: impl FnOnce(&mut Value)) -> String {
-    let mut document = yaml_serde::from_str(include_str!("../../openapi.yaml")).unwrap();
+    let mut document = yaml_serde::from_str(include_str!("../../../openapi.yaml")).unwrap();
     edit(&mut document);
     serde_json::to_string_pretty(&document).unwrap() // JSON is YAML
 }
@@ -29,8 +29,8 @@ impl Program {
         Self::on(Path::new(CRATE), name, document, source)
     }
 
-    /// A copy of the crate, for a test that changes it; its client has these methods as well.
-    pub fn copy_of_the_crate(name: &str, methods: &str) -> PathBuf {
+    /// A copy of the crate, for a test that changes it.
+    pub fn copy_of_the_crate(name: &str) -> PathBuf {
         let copy = root().join(name);
         let mut left: Vec<_> = [
             "Cargo.toml",
@@ -50,9 +50,6 @@ impl Program {
                 continue;
             }
             let mut text = fs::read_to_string(&path).unwrap();
-            if path.ends_with("src/client.rs") {
-                text += methods;
-            }
             if path.ends_with("Cargo.toml") {
                 text = text.replace(
                     "members = [\"benches\", \"cli\", \"codegen\"]",
@@ -65,10 +62,21 @@ impl Program {
     }
 
     pub fn on(krate: &Path, name: &str, document: &str, source: &str) -> Self {
+        Self::with_features(krate, name, &["rustls", "schemars"], document, source)
+    }
+
+    pub fn with_features(
+        krate: &Path,
+        name: &str,
+        features: &[&str],
+        document: &str,
+        source: &str,
+    ) -> Self {
         let folder = root().join(name);
         let dependencies = format!(
-            r#"serde_json = "1"
-sigmamind = {{ path = "{}", default-features = false, features = ["rustls", "schemars"] }}
+            r#"schemars = {{ version = "1", default-features = false }}
+serde_json = "1"
+sigmamind = {{ path = "{}", default-features = false, features = {features:?} }}
 tokio = {{ version = "1", features = ["rt"] }}"#,
             krate.display()
         );

@@ -1,0 +1,70 @@
+//! Refuses what may not be sent: a secret without a guard, and a limit that could not be checked.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{Operation, Reader};
+use crate::{
+    failure::{Result, SECRET, ensure},
+    limits,
+    model::{inner, referred},
+    schema::{Types, properties, target},
+};
+
+impl Reader<'_> {
+    pub fn check_sent(&self, operation: &Operation) -> Result<()> {
+        let types = &self.schemas.types;
+        let mut left = BTreeSet::new();
+        for schema in operation.sent() {
+            check(types, schema, &operation.at)?;
+            left.extend(referred(schema));
+        }
+        let mut seen = BTreeSet::new();
+        while let Some(name) = left.pop_first() {
+            if !seen.insert(name) {
+                continue;
+            }
+            let ty = &types[name];
+            left.extend(referred(ty));
+            check(types, ty, name)?;
+            for (property, schema) in properties(ty) {
+                let at = format!("{name}.{property}");
+                let plain = is_plain(types, schema) && sounds_secret(property);
+                ensure(!plain, &at, SECRET, property)?;
+                check(types, schema, &at)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks the limits of a schema and of what is in its lists and maps.
+fn check(types: &Types, schema: &Value, at: &str) -> Result<()> {
+    limits::check(schema, at)?;
+    inner(schema).try_for_each(|inner| check(types, inner, at))
+}
+
+/// Whether it is a string without a guard, or strings in lists and maps.
+fn is_plain(types: &Types, schema: &Value) -> bool {
+    let (mut value, mut loggable) = (schema, false);
+    loop {
+        loggable |= value["x-loggable"] == true || target(types, value)["x-loggable"] == true;
+        match inner(value).find(|_| value["properties"].is_null()) {
+            Some(inner) => value = inner,
+            None => break,
+        }
+    }
+    let guarded = value["format"] == "password" || value["format"] == "e164";
+    value["type"] == "string" && !guarded && !loggable
+}
+
+/// Whether a property of this name is likely to be a secret: not if it is a token that leads to
+/// another page.
+fn sounds_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let pages = ["page", "next", "continu", "cursor", "sync"];
+    let of_pages = pages.iter().any(|word| name.contains(word));
+    let words = ["password", "secret", "credential"];
+    words.iter().any(|word| name.contains(word)) || name.contains("token") && !of_pages
+}
