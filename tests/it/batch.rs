@@ -15,7 +15,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, stream};
 use sigmamind::{Batch, Call, Client, Error, PhoneNumber, PhoneNumberUpdate, Response};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
 use crate::{
@@ -273,6 +273,113 @@ fn batch_ends_when_server_asks_for_pauses_without_end() {
             let wait = error.retry_after().unwrap();
             assert!(wait.as_secs().abs_diff(3600) < 120, "{wait:?}");
         }
+    });
+}
+
+#[test]
+fn batch_begins_no_call_during_a_pause() {
+    quick(async {
+        // Once, in the middle, the server asks for a pause.
+        let asked = Mutex::new(None::<Instant>);
+        let pause = Duration::from_secs(65);
+        let server = server(move |index| {
+            let mut asked = asked.lock().unwrap();
+            let left = match *asked {
+                None if index < 40 => return None,
+                None => pause,
+                Some(asked) => pause.checked_sub(asked.elapsed())?,
+            };
+            asked.get_or_insert_with(Instant::now);
+            let left = left.as_secs_f64().to_string();
+            Some(Step::answer(429, &[("retry-after", &left)], ""))
+        })
+        .await;
+        // A call has less time than the pause takes.
+        let client = server.client_with(|builder| {
+            let builder = builder.timeout(Duration::from_secs(20));
+            builder.max_retry_after(Duration::from_secs(120))
+        });
+        let outcomes = all(Batch::new(calls(&client, 120))).await;
+        assert_eq!(outcomes.len(), 120);
+        let lost: Vec<_> = outcomes
+            .iter()
+            .filter(|(_, outcome)| outcome.is_err())
+            .collect();
+        // Those that were in flight.
+        assert!((1..=8).contains(&lost.len()), "{lost:?}");
+        for (_, outcome) in lost {
+            assert!(outcome.as_ref().unwrap_err().is_rate_limited());
+        }
+    });
+}
+
+#[test]
+fn paused_batch_ends_when_stopped() {
+    quick(async {
+        let refusal = [("retry-after", "60")];
+        let server = server(move |_| Some(Step::answer(429, &refusal, ""))).await;
+        let client = server.client_with(|builder| builder.max_retries(0));
+        let mut batch = Batch::new(calls(&client, 100));
+        for _ in 0..4 {
+            batch.next().await.unwrap().1.unwrap_err();
+        }
+        let next = tokio::time::timeout(Duration::from_secs(20), batch.next());
+        assert!(next.await.is_err(), "a call began");
+        assert!(client.rate_limiter().pause().is_some());
+        batch.stop();
+        assert!(batch.next().await.is_none());
+        assert_eq!(server.requests(), 4);
+    });
+}
+
+#[test]
+fn bad_calls_at_the_head_do_not_stop_the_others() {
+    quick(async {
+        for (hint, concurrency) in [
+            (None, 8),
+            (Some("1"), 8),
+            (Some("0"), 8),
+            (None, 4),
+            (None, 1),
+        ] {
+            let hint: Vec<_> = hint.iter().map(|wait| ("retry-after", *wait)).collect();
+            let bad = move |index| (index < 4).then(|| Step::answer(429, &hint, ""));
+            let server = server(bad).await;
+            let start = Instant::now();
+            let mut batch = Batch::new(calls(&server.client(), 60)).concurrency(concurrency);
+            for _ in 0..56 {
+                let (index, outcome) = batch.next().await.unwrap();
+                assert!(index >= 4, "{index} ended first: {outcome:?}");
+                outcome.unwrap();
+            }
+            let took = start.elapsed();
+            assert!(
+                took < Duration::from_secs(40),
+                "{concurrency} at once: {took:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn refused_call_gives_its_place_to_one_other() {
+    quick(async {
+        // The first is refused, and then nothing is answered.
+        let refused = Mutex::new(false);
+        let server = server(move |index| {
+            let first = index == 0 && !std::mem::replace(&mut *refused.lock().unwrap(), true);
+            Some(if first {
+                Step::status(429)
+            } else {
+                Step::silent()
+            })
+        })
+        .await;
+        let mut batch = Batch::new(calls(&server.client(), 100));
+        let next = tokio::time::timeout(Duration::from_secs(10), batch.next());
+        assert!(next.await.is_err(), "one of those was answered");
+        // Four, the first again, and one more.
+        assert_eq!(server.requests(), 6);
     });
 }
 

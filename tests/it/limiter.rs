@@ -164,6 +164,171 @@ fn a_rate_limit_of_the_callers_is_kept_from_the_first_request_on() {
     });
 }
 
+/// A client that has met a refusal, so that its limiter is paused.
+async fn paused_by(server: &Server) -> Client {
+    let client = server.client();
+    let error = call(&client).max_retries(0).await.unwrap_err();
+    assert_eq!(error.attempts(), 1);
+    client
+}
+
+const SHORT: Duration = Duration::from_secs(10);
+
+#[test]
+fn pause_outlasts_half_a_minute_in_which_nobody_calls() {
+    quick(async {
+        let server = Server::start([refusal("60")]).await;
+        let client = paused_by(&server).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(
+            call(&client).timeout(SHORT).await.unwrap_err().attempts(),
+            0
+        );
+        tokio::time::sleep(Duration::from_secs(32)).await;
+        let start = Instant::now();
+        assert_eq!(
+            call(&client).timeout(SHORT).await.unwrap_err().attempts(),
+            0
+        );
+        call(&client).await.unwrap();
+        assert!(start.elapsed() > Duration::from_secs(20));
+    });
+}
+
+#[test]
+fn longer_pause_of_a_second_refusal_is_kept() {
+    quick(async {
+        let server = Server::start([refusal("1"), refusal("60")]).await;
+        let client = server.client();
+        let send = || call(&client).max_retries(0).send();
+        let (first, second) = tokio::join!(send(), send());
+        assert!(first.is_err() && second.is_err());
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        assert_eq!(
+            call(&client).timeout(SHORT).await.unwrap_err().attempts(),
+            0
+        );
+    });
+}
+
+#[test]
+fn far_retry_after_delays_others_by_max_retry_after_at_most() {
+    quick(async {
+        let values = [
+            "3600",
+            "86400",
+            "1000000000000000000",
+            "Fri, 01 Jan 2100 00:00:00 GMT",
+        ];
+        let cases = values.iter().flat_map(|value| [(429, value), (503, value)]);
+        let checks = cases.map(async |(status, value)| {
+            let step = Step::answer(status, &[("retry-after", value)], "");
+            let server = Server::start([step]).await;
+            let client = paused_by(&server).await;
+            let start = Instant::now();
+
+            let error = call(&client.clone()).timeout(SHORT).await.unwrap_err();
+            assert_eq!((error.attempts(), error.status()), (0, None), "{value}");
+            assert_eq!(error.is_rate_limited(), status == 429, "{value}");
+            assert!(error.is_retryable() && !error.may_have_been_applied());
+            assert!(
+                error.retry_after() > Some(Duration::from_secs(3500)),
+                "{value}"
+            );
+            let text = error.to_string();
+            let expected = "not sent: the server asked for a pause; retry after ";
+            assert!(text.starts_with(expected), "{text}");
+            let other = " (it answered 503 to another request)";
+            assert_eq!(text.ends_with(other), status == 503, "{text}");
+
+            call(&client).await.expect(value);
+            let waited = start.elapsed().as_secs();
+            assert!((55..85).contains(&waited), "{status}, {value}: {waited} s");
+        });
+        futures_util::future::join_all(checks).await;
+    });
+}
+
+#[test]
+fn call_that_is_always_refused_backs_off_whatever_the_hint() {
+    quick(async {
+        let hints: [&[(&str, &str)]; 7] = [
+            &[],
+            &[("retry-after", "0")],
+            &[("retry-after", "0.001")],
+            &[("retry-after-ms", "1")],
+            &[("retry-after-ms", "0")],
+            &[("retry-after", "-5")],
+            &[("retry-after", "Thu, 01 Jan 2015 00:00:00 GMT")],
+        ];
+        let checks = hints.map(async |hint| {
+            let server = Server::answering(move |_| Step::answer(429, hint, "")).await;
+            let half_a_minute = Duration::from_secs(30);
+            let error = call(&server.client()).timeout(half_a_minute).await;
+            assert!(error.unwrap_err().is_rate_limited());
+            // One, and at most 12 after its refusal.
+            let sent = server.requests();
+            assert!((3..=13).contains(&sent), "{hint:?}: {sent} were sent");
+        });
+        futures_util::future::join_all(checks).await;
+    });
+}
+
+#[test]
+fn number_that_is_always_refused_does_not_slow_down_others() {
+    quick(async {
+        let server = Server::answering(|request| {
+            if request.head.contains("0003 ") {
+                Step::status(429)
+            } else {
+                Step::answer(200, &[], crate::server::SUCCESS)
+            }
+        })
+        .await;
+        let client = server.client();
+        let start = Instant::now();
+        let sent = calls(&client, 100).into_iter().enumerate();
+        let sent = sent.map(|(index, call)| async move { (index, call.send().await.is_ok()) });
+        let mut outcomes = stream::iter(sent).buffer_unordered(8);
+        let mut others = 0;
+        while let Some((index, _)) = outcomes.next().await {
+            others += usize::from(index != 3);
+            if others == 99 {
+                break;
+            }
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(40),
+            "{:?}",
+            start.elapsed()
+        );
+        assert_eq!(client.rate_limiter().pause(), None);
+    });
+}
+
+#[test]
+fn status_tells_pause_and_rate() {
+    quick(async {
+        let server = Server::start([refusal("50")]).await;
+        let client = server.client();
+        let status = client.rate_limiter();
+        assert_eq!((status.rate(), status.pause()), (None, None));
+        call(&client).max_retries(0).await.unwrap_err();
+        let pause = client.clone().rate_limiter().pause().unwrap().as_secs();
+        assert!((30..50).contains(&pause), "{pause}");
+        assert_eq!(client.with_api_key("other").unwrap().rate_limiter(), status);
+
+        call(&client).await.unwrap();
+        let status = client.rate_limiter();
+        assert!(
+            status.rate() > Some(1.0) && status.pause().is_none(),
+            "{status:?}"
+        );
+        let limited = server.client_with(|builder| builder.rate_limit(2.0));
+        assert_eq!(limited.rate_limiter().rate(), Some(2.0));
+    });
+}
+
 #[test]
 fn an_operator_sees_when_the_limiter_starts_and_ends() {
     let captured = capture(|| {
