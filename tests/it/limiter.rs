@@ -315,7 +315,7 @@ fn status_tells_pause_and_rate() {
         assert_eq!((status.rate(), status.pause()), (None, None));
         call(&client).max_retries(0).await.unwrap_err();
         let pause = client.clone().rate_limiter().pause().unwrap().as_secs();
-        assert!((30..50).contains(&pause), "{pause}");
+        assert!((30..=50).contains(&pause), "{pause}");
         assert_eq!(client.with_api_key("other").unwrap().rate_limiter(), status);
 
         call(&client).await.unwrap();

@@ -8,6 +8,9 @@ use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
 use sigmamind::{Batch, Call, Client, E164, PhoneNumber, PhoneNumberUpdate};
 use sigmamind_benches::{KEY, UPDATE};
 
+/// What the numbers of all calls begin with.
+const PREFIX: &str = "+1415555";
+
 pub type Failure = Box<dyn Error + Send + Sync>;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,7 +47,7 @@ impl Contender {
         calls: usize,
         at_once: usize,
     ) -> Result<usize, Failure> {
-        let numbers = (first..first + calls).map(|index| format!("+1415555{index:04}"));
+        let numbers = (first..first + calls).map(number);
         if self == Self::Retry {
             let client = retrying()?;
             let sent =
@@ -67,6 +70,16 @@ impl Contender {
             _ => plain(calls, at_once).await,
         })
     }
+}
+
+/// The number of an index.
+pub fn number(index: usize) -> String {
+    format!("{PREFIX}{index:05}")
+}
+
+/// The index of a number.
+pub fn index(number: &str) -> Option<usize> {
+    number.strip_prefix(PREFIX)?.parse().ok()
 }
 
 async fn plain(calls: impl Iterator<Item = Call<PhoneNumber>>, at_once: usize) -> usize {

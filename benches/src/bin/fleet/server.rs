@@ -4,9 +4,10 @@ use std::{
     io,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use crate::{contenders::index, trouble::Trouble};
 use sigmamind_benches::{
     ANSWER, NUMBER,
     http::{accept_all, answer, read_request},
@@ -48,16 +49,29 @@ pub struct Server {
 struct State {
     limiter: Option<Limiter>,
     hint: Hint,
+    trouble: Option<Trouble>,
+    /// When the first request came.
+    first: Option<Instant>,
     seen: Vec<Seen>,
 }
 
 impl Server {
     pub async fn start(limit: Limit, hint: Hint) -> io::Result<Self> {
+        Self::start_with(limit, hint, None).await
+    }
+
+    pub async fn start_with(
+        limit: Limit,
+        hint: Hint,
+        trouble: impl Into<Option<Trouble>>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let state = Arc::new(Mutex::new(State {
             limiter: (!matches!(limit, Limit::None)).then(|| Limiter::new(limit)),
             hint,
+            trouble: trouble.into(),
+            first: None,
             seen: Vec::new(),
         }));
         let shared = state.clone();
@@ -85,13 +99,18 @@ impl State {
     /// The answer to a request about a number, which is granted or refused as it comes.
     fn answer(&mut self, number: &str) -> String {
         let granted = || answer(200, "", &ANSWER.replace(NUMBER, number));
+        let index = index(number).unwrap_or_default();
+        if let Some(hint) = self.troubled(index) {
+            let hint = hint.map(|wait| format!("retry-after: {wait}\r\n"));
+            return answer(429, &hint.unwrap_or_default(), "");
+        }
         let Some(limiter) = &mut self.limiter else {
             return granted();
         };
         let wait = limiter.ask();
         self.seen.push(Seen {
             at: limiter.age(),
-            index: number[number.len() - 4..].parse().unwrap_or_default(),
+            index,
             granted: wait.is_none(),
         });
         let Some(wait) = wait else {
@@ -106,14 +125,35 @@ impl State {
     }
 }
 
+impl State {
+    /// The hint of a refusal that has nothing to do with the rate, if there is one.
+    fn troubled(&mut self, index: usize) -> Option<Option<u32>> {
+        let trouble = self.trouble.as_ref()?;
+        let age = self.first.get_or_insert_with(Instant::now).elapsed();
+        if let Some((from, to)) = trouble.pause
+            && (from..to).contains(&age.as_secs_f64())
+        {
+            let left = Duration::from_secs_f64(to).saturating_sub(age).as_secs() + 1;
+            return Some(u32::try_from(left).ok());
+        }
+        let refused = trouble.bad.contains(&index) || fastrand::f64() < trouble.random;
+        refused.then_some(trouble.hint)
+    }
+}
+
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) -> io::Result<()> {
-    let limited = lock(&state).limiter.is_some();
+    let (limited, troubled) = {
+        let state = lock(&state);
+        (state.limiter.is_some(), state.trouble.is_some())
+    };
     let mut buffer = Vec::new();
     while let Some(body) = read_request(&mut stream, &mut buffer).await? {
         let head = String::from_utf8_lossy(&buffer[..body]);
         let number = number(&head).unwrap_or(NUMBER).to_owned();
         let answer = lock(&state).answer(&number);
-        if limited {
+        if troubled {
+            sleep(Duration::from_millis(20)).await;
+        } else if limited {
             sleep(Duration::from_millis(fastrand::u64(LATENCY))).await;
         }
         stream.write_all(answer.as_bytes()).await?;
