@@ -1,6 +1,6 @@
 //! Tests that need a process of their own: for its environment, or to see what it uses.
 
-use std::{env, process::Command};
+use std::{env, ffi::OsStr, process::Command};
 
 use sigmamind::{Client, ClientBuilder};
 use tokio::runtime::Builder;
@@ -10,9 +10,23 @@ use crate::server::KEY;
 /// How it is told where a server is.
 const URL: &str = "SERVER_UNDER_TEST";
 
+/// A program, without the settings of the outside that could change what it does: keys, proxies,
+/// certificates and the tests' own.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy().to_uppercase();
+        let settings = ["SIGMAMIND_", "SSL_CERT_", "RUST_"];
+        if text.ends_with("_PROXY") || settings.iter().any(|start| text.starts_with(start)) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Runs an ignored test of this binary in a process of its own, to a success.
 pub fn run(test: &str, environment: &[(&str, &str)]) {
-    let output = Command::new(env::current_exe().unwrap())
+    let output = command(env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--nocapture"])
         .envs(environment.iter().copied())
         .output()
