@@ -20,7 +20,7 @@ use tracing::Instrument;
 
 use crate::{
     capture::capture,
-    server::{SUCCESS, Server, Step, quick},
+    server::{SUCCESS, Server, Step, nobody, quick},
 };
 
 type Outcome = (usize, Result<Response<PhoneNumber>, Error>);
@@ -429,7 +429,7 @@ fn thread_local_count() -> usize {
 
 #[test]
 fn outside_a_runtime_each_call_is_an_error() {
-    let client = Client::new("key").unwrap();
+    let client = nobody().build().unwrap();
     let mut batch = Batch::new(calls(&client, 20));
     let mut next = || match pin!(batch.next()).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,
@@ -463,7 +463,7 @@ fn spans_of_the_calls_are_children_of_the_callers() {
 
 #[test]
 fn the_debug_of_a_batch_tells_its_state() {
-    let client = Client::new("key").unwrap();
+    let client = nobody().build().unwrap();
     let mut batch = Batch::new(calls(&client, 2)).concurrency(3);
     batch.stop();
     assert_eq!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sigmamind::{Call, PhoneNumber, PhoneNumberUpdate};
 
-use crate::server::{KEY, NUMBER, PASSWORD, Server, Step, USERNAME, call, quick};
+use crate::server::{KEY, NUMBER, PASSWORD, Server, Step, USERNAME, call, nobody, quick};
 
 #[test]
 fn call_sends_nothing_before_first_poll() {
@@ -259,7 +259,7 @@ fn attempt_hook_panic_propagates_and_nothing_is_sent() {
 
 #[test]
 fn invalid_wait_and_header_settings_are_refused() {
-    let builder = || sigmamind::Client::builder().api_key(KEY);
+    let builder = nobody;
     for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error = builder().rate_limit(rate).build().unwrap_err();
         assert_eq!(
@@ -299,7 +299,7 @@ fn max_retry_after_and_backoff_are_configurable() {
 
 #[test]
 fn call_future_is_small() {
-    let client = sigmamind::Client::new(KEY).unwrap();
+    let client = nobody().build().unwrap();
     let update = PhoneNumberUpdate::default().friendly_name("a");
     let call = client.update_phone_number(&NUMBER.parse().unwrap(), &update);
     assert!(size_of_val(&call) <= 336, "a call: {}", size_of_val(&call));

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use sigmamind::{Client, Error, PhoneNumberUpdate, http::Method, reqwest::StatusCode};
 
-use crate::server::{KEY, NUMBER, Server, Step, call, error_of, http, quick};
+use crate::server::{NUMBER, Server, Step, call, error_of, http, nobody, quick};
 
 /// Bodies, and the message in each.
 const SHAPES: [(&[u8], Option<&str>); 22] = [
@@ -350,6 +350,6 @@ fn error_is_send_sync_and_static() {
     anywhere::<Error>();
     clone::<Client>();
     assert_eq!(size_of::<Error>(), size_of::<usize>());
-    let client = Client::new(KEY).unwrap();
+    let client = nobody().build().unwrap();
     drop(send(call(&client)));
 }

@@ -279,10 +279,11 @@ fn failed_tls_handshake_is_connect_error() {
         ];
         for (case, step, timeout) in cases {
             let server = Server::start([step]).await;
+            let http = http().connect_timeout(Duration::from_secs(2));
             let client = server
                 .builder()
                 .base_url(server.url().replace("http:", "https:"))
-                .connect_timeout(Duration::from_secs(2))
+                .http_client(http.build().unwrap())
                 .max_retries(0)
                 .build()
                 .unwrap();

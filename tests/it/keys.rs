@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::{
     capture::capture,
     files::{file, replace},
-    server::{KEY, Request, SUCCESS, Server, Step, call, causes, http, quick},
+    server::{KEY, Request, SUCCESS, Server, Step, call, causes, http, nobody, quick},
 };
 
 /// A server that takes one key at a time, and the one before it for one request more.
@@ -124,7 +124,7 @@ fn api_key_file_ignores_trailing_line_break() {
             assert_eq!(keyed.sent(), ["k-1"], "{text:?}");
         }
         let longest = file(&"x".repeat(16 << 10));
-        assert!(Client::builder().api_key_file(&*longest).build().is_ok());
+        assert!(nobody().api_key_file(&*longest).build().is_ok());
     });
 }
 
@@ -165,7 +165,7 @@ fn api_key_file_without_key_fails_build() {
             fs::remove_file(&path).unwrap();
         }
         let path = path.to_path_buf();
-        let error = Client::builder().api_key_file(&path).build().unwrap_err();
+        let error = nobody().api_key_file(&path).build().unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("invalid configuration: cannot use the API key file {path:?}: {reason}")
@@ -188,7 +188,7 @@ fn irregular_api_key_file_fails_build() {
     fifo(&path);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     for path in [&*path, Path::new("/dev/zero"), folder] {
-        let error = Client::builder().api_key_file(path).build().unwrap_err();
+        let error = nobody().api_key_file(path).build().unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(

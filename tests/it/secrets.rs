@@ -14,8 +14,8 @@ use crate::{
     capture::capture,
     http2,
     server::{
-        KEY, NUMBER, PASSWORD, SUCCESS, Server, Step, USERNAME, call, causes, head, http, quick,
-        update,
+        KEY, NUMBER, PASSWORD, SUCCESS, Server, Step, USERNAME, call, causes, head, http, nobody,
+        quick, update,
     },
 };
 
@@ -128,12 +128,13 @@ fn errors_show_no_secret() {
             let error = call(&server.client()).timeout(SOON).await.expect_err(case);
             assert_clean(case, &texts(&error));
         }
-        let nobody = Server::start([]).await.address;
+        let plain = Server::start([]).await.address;
         for (case, url) in [
-            ("TLS to a server without it", format!("https://{nobody}")),
+            ("TLS to a server without it", format!("https://{plain}")),
             ("no server", "http://127.0.0.1:1".into()),
         ] {
-            let client = Client::builder().api_key(KEY).base_url(url).max_retries(0);
+            let http = http().build().unwrap();
+            let client = nobody().base_url(url).http_client(http).max_retries(0);
             let error = call(&client.build().unwrap()).await.expect_err(case);
             assert_clean(case, &texts(&error));
         }
@@ -275,7 +276,10 @@ fn invalid_api_key_is_not_repeated_in_error() {
             format!("{end}{KEY}"),
             format!("{KEY}{end}{KEY}"),
         ] {
-            let error = Client::new(&*key).expect_err("a key that is no header value");
+            let error = nobody()
+                .api_key(&*key)
+                .build()
+                .expect_err("a key that is no header value");
             assert_eq!(
                 error.to_string(),
                 "invalid configuration: the API key has a space, a line break or another character that \
@@ -287,7 +291,7 @@ fn invalid_api_key_is_not_repeated_in_error() {
             assert_clean("the builder", &format!("{builder:?}"));
         }
     }
-    let error = Client::new("").expect_err("an empty key");
+    let error = nobody().api_key("").build().expect_err("an empty key");
     assert_eq!(
         error.to_string(),
         "invalid configuration: the API key is empty; give the key from SigmaMind's settings"

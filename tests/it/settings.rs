@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sigmamind::{Client, ClientBuilder};
 
-use crate::server::{KEY, NUMBER, Server, call, http, quick};
+use crate::server::{KEY, NUMBER, Server, call, http, nobody, quick};
 
 fn at(base_url: &str) -> ClientBuilder {
     let http = http().build().unwrap();
@@ -157,9 +157,9 @@ fn zero_timeouts_are_refused() {
         ("connect_timeout", ClientBuilder::connect_timeout),
     ];
     for (name, set) in set {
-        let error = set(Client::builder().api_key(KEY), Duration::ZERO).build();
+        let error = set(nobody(), Duration::ZERO).build();
         assert!(error.expect_err(name).is_configuration(), "{name}");
-        let longest = set(Client::builder().api_key(KEY), Duration::MAX).build();
+        let longest = set(nobody(), Duration::MAX).build();
         assert!(longest.is_ok(), "{name}");
     }
 }

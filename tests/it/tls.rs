@@ -209,7 +209,7 @@ fn child_calls_untrusted_server() {
         assert!(error.is_connect() && !error.may_have_been_applied());
         assert_eq!(
             error.to_string(),
-            "no connection could be made, because of a certificate; check the base URL, the clock \
+            "no connection, because of a certificate; check the base URL, the clock \
              and the system's root certificates (the package `ca-certificates`, or SSL_CERT_FILE)"
         );
     });
