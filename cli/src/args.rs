@@ -202,6 +202,9 @@ pub struct FakeArgs {
     /// The numbers that it knows: any file that `apply` takes
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
+    /// Listen on this port [default: a free one]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
     /// Refuse requests (429) above this rate
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     pub rate_limit: Option<f64>,

@@ -1,6 +1,6 @@
 //! `fake`: the documented API on this machine, to rehearse a job.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use serde_json::{Map, Value};
 use sigmamind::{PhoneNumber, mock::FakeSigmaMind};
@@ -8,14 +8,21 @@ use sigmamind::{PhoneNumber, mock::FakeSigmaMind};
 use crate::{
     args::FakeArgs,
     export::{Export, counterpart},
-    failure::{Exit, Result},
+    failure::{Exit, Failure, Result},
     schema::{self, Columns},
     text, ui,
 };
 
-pub fn fake(args: &FakeArgs, columns: &Columns) -> Result<Exit> {
-    let fake = FakeSigmaMind::start();
-    let mut count = 0;
+/// How often it is looked what has arrived.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+pub fn fake(args: &FakeArgs, verbose: bool, columns: &Columns) -> Result<Exit> {
+    let fake = match args.port {
+        None => FakeSigmaMind::start(),
+        Some(port) => FakeSigmaMind::start_on(port)
+            .map_err(|error| Failure::usage(format!("cannot listen on port {port}: {error}")))?,
+    };
+    let (mut count, mut logged) = (0, 0);
     if let Some(path) = &args.file {
         let names = schema::reported();
         let wanted = |name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
@@ -43,8 +50,32 @@ pub fn fake(args: &FakeArgs, columns: &Columns) -> Result<Exit> {
         text::count(count, "number"),
     ));
     loop {
-        thread::park();
+        if verbose {
+            log(&fake, &mut logged);
+        }
+        thread::sleep(INTERVAL);
     }
+}
+
+/// Says what has arrived since the last time.
+fn log(fake: &FakeSigmaMind, logged: &mut usize) {
+    let received = fake.received();
+    for received in &received[*logged..] {
+        let sets = serde_json::to_value(&received.update).unwrap_or_default();
+        let names: Vec<_> = sets
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        ui::info(&format!(
+            "{} {} {}",
+            received.number,
+            received.status.as_u16(),
+            names.join(" ")
+        ));
+    }
+    *logged = received.len();
 }
 
 /// A number with what the file says of it, as far as the server reports such a thing.

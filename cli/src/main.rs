@@ -15,6 +15,7 @@ mod input;
 mod interrupt;
 mod journal;
 mod logging;
+mod man;
 mod outcome;
 mod plan;
 mod problem;
@@ -32,15 +33,15 @@ mod text;
 mod ui;
 mod validate;
 
-use std::{env, ffi::OsString, fs, io, path::Path, process::ExitCode};
+use std::{env, ffi::OsString, process::ExitCode};
 
 use clap::Command;
 use serde_json::json;
 
-use args::{CompletionsArgs, Invocation, ManArgs};
+use args::{CompletionsArgs, Invocation};
 use failure::{Exit, Failure, Result};
 use schema::Columns;
-use text::{escape_json, quoted};
+use text::escape_json;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
     let exit = match command.try_get_matches_from_mut(&arguments) {
         Ok(matches) => args::read(&matches, &columns).and_then(|(global, invocation)| {
             logging::start(&global)?;
-            run(&mut command, invocation, &columns)
+            run(&mut command, invocation, global.verbose, &columns)
         }),
         Err(error) if args::is_help(&error) || !args::wants_json(&arguments) => {
             let _ = error.print();
@@ -79,7 +80,12 @@ fn report(failure: &Failure, arguments: &[OsString]) {
     let _ = ui::print(&escape_json(error.to_string()));
 }
 
-fn run(command: &mut Command, invocation: Invocation, columns: &Columns) -> Result<Exit> {
+fn run(
+    command: &mut Command,
+    invocation: Invocation,
+    #[cfg_attr(not(feature = "fake"), expect(unused_variables))] verbose: bool,
+    columns: &Columns,
+) -> Result<Exit> {
     match invocation {
         Invocation::Set(args, properties) => set::set(&args, &properties, columns),
         Invocation::Apply(args, properties) => apply::apply(&args, &properties, columns),
@@ -89,13 +95,13 @@ fn run(command: &mut Command, invocation: Invocation, columns: &Columns) -> Resu
         Invocation::Template => ui::print_or_fail(&template(columns)),
         Invocation::Schema => ui::print_or_fail(&schema::printed()),
         #[cfg(feature = "fake")]
-        Invocation::Fake(args) => fake::fake(&args, columns),
+        Invocation::Fake(args) => fake::fake(&args, verbose, columns),
         #[cfg(not(feature = "fake"))]
         Invocation::Fake(_) => Err(Failure::usage(
             "this program was built without the fake server; build it with --features fake",
         )),
         Invocation::Completions(args) => completions(command, &args),
-        Invocation::Man(args) => man(command, &args),
+        Invocation::Man(args) => man::man(command, args.dir.as_deref()),
     }
 }
 
@@ -123,23 +129,5 @@ fn template(columns: &Columns) -> String {
 fn completions(command: &mut Command, args: &CompletionsArgs) -> Result<Exit> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, command, "sigmamind", &mut text);
-    ui::print_or_fail(&String::from_utf8_lossy(&text))
-}
-
-fn man(command: &mut Command, args: &ManArgs) -> Result<Exit> {
-    let write_error = |path: &Path| {
-        let name = quoted(path);
-        move |error: io::Error| Failure::usage(format!("cannot write {name}: {error}"))
-    };
-    command.build();
-    if let Some(dir) = &args.dir {
-        fs::create_dir_all(dir).map_err(write_error(dir))?;
-        clap_mangen::generate_to(command.clone(), dir).map_err(write_error(dir))?;
-        return Ok(Exit::Done);
-    }
-    let mut text = Vec::new();
-    let page = clap_mangen::Man::new(command.clone());
-    page.render(&mut text)
-        .map_err(write_error(Path::new("standard output")))?;
     ui::print_or_fail(&String::from_utf8_lossy(&text))
 }

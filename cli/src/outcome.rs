@@ -1,7 +1,7 @@
 //! The outcome of a request, without the secrets that were in it.
 
 use serde_json::{Map, Value};
-use sigmamind::{E164, Error, ErrorKind, PhoneNumber, Response};
+use sigmamind::{Call, E164, Error, ErrorKind, PhoneNumber, Redactor, Response};
 
 use crate::{
     change::{Change, REDACTED},
@@ -12,14 +12,17 @@ use crate::{
     text::printable,
 };
 
+/// The redactor searches as many characters.
+const LONGEST: usize = 4 << 10;
+
 /// Returns what is kept of an outcome.
 pub fn ended(
     columns: &Columns,
     number: &E164,
     change: &Change,
+    secrets: &Secrets,
     outcome: &Result<Response<PhoneNumber>, Error>,
 ) -> Ended {
-    let secrets = Secrets::of(columns, change);
     let mut ended = Ended {
         at: now(),
         number: number.clone(),
@@ -37,7 +40,7 @@ pub fn ended(
     };
     match outcome {
         Ok(response) => {
-            let reported = reported(&secrets, response);
+            let reported = reported(secrets, response);
             ended.status = Some(response.status().as_u16());
             ended.attempts = response.attempts();
             ended.request_id = response.request_id().map(|id| secrets.redact(id));
@@ -72,21 +75,13 @@ pub fn is_unreachable(error: &Error) -> bool {
     }
 }
 
-/// The secrets that a request sent.
-pub struct Secrets(Vec<String>);
+/// The secrets that a request carried: the key, and secret values.
+pub struct Secrets(Redactor);
 
 impl Secrets {
-    pub fn of(columns: &Columns, change: &Change) -> Self {
-        let mut secrets = Vec::new();
-        for (name, value) in change {
-            let secret = columns
-                .find(name)
-                .is_none_or(|index| columns.get(index).secret);
-            if secret {
-                texts(value, &mut secrets);
-            }
-        }
-        Self(secrets)
+    /// To be asked for after the response, when the key is known.
+    pub fn of<T>(call: &Call<T>) -> Self {
+        Self(call.redactor())
     }
 
     /// Returns a text of the server on one line; all of it is replaced if it repeats a secret.
@@ -98,12 +93,10 @@ impl Secrets {
         }
     }
 
-    /// Whether a text repeats a secret; one that is shorter than a word has to be all of it.
+    /// Whether a text repeats a secret, or is too long to be searched.
     fn is_in(&self, text: &str) -> bool {
-        let contains = |secret: &String| secret.len() >= 4 && text.contains(secret.as_str());
-        self.0
-            .iter()
-            .any(|secret| text == secret || contains(secret))
+        let found = |text: &str| self.0.redact(text).matches(REDACTED).count();
+        text.chars().count() > LONGEST || found(text) > text.matches(REDACTED).count()
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     input::{Input, Row},
     interrupt::{Interrupts, SignalRuntime},
     journal::{Ended, Journal, SYNC},
-    outcome,
+    outcome::{self, Secrets},
     progress::Progress,
     report,
     stops::{StopReason, Watch, seconds},
@@ -359,7 +359,11 @@ impl<'r> Runner<'r> {
             return self.postpone(index, error);
         }
         let change = self.input.change(row);
-        let mut ended = outcome::ended(self.input.columns, &row.number, &change, answer);
+        // It was a valid update when it was begun.
+        let update = update(&change).unwrap_or_default();
+        let secrets = Secrets::of(&self.client.update_phone_number(&row.number, &update));
+        let columns = self.input.columns;
+        let mut ended = outcome::ended(columns, &row.number, &change, &secrets, answer);
         if self.gate.is_closed() && answer.as_ref().is_err_and(Error::is_configuration) {
             ended.code = Some("stopped".into());
             ended.message = Some("the job was stopped before an attempt succeeded".into());

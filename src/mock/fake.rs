@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    fmt,
+    fmt, io,
     net::{Ipv4Addr, TcpListener},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -193,6 +193,24 @@ impl FakeSigmaMind {
     /// If this machine gives it no port or no thread.
     #[must_use]
     pub fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        Self::serve(listener)
+    }
+
+    /// Starts a server on this port of 127.0.0.1; see [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// If the port is in use, or may not be used.
+    ///
+    /// # Panics
+    ///
+    /// If this machine gives it no thread.
+    pub fn start_on(port: u16) -> io::Result<Self> {
+        Ok(Self::serve(TcpListener::bind((Ipv4Addr::LOCALHOST, port))?))
+    }
+
+    fn serve(listener: TcpListener) -> Self {
         let json = |text| serde_json::from_str::<Value>(text).expect("build.rs wrote JSON");
         let mut schema = json(OPERATION.mock.request);
         schema["$defs"] = json(SCHEMAS);
@@ -211,7 +229,6 @@ impl FakeSigmaMind {
             .route(OPERATION.path, on(method, update))
             .with_state(shared.clone());
 
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("the listener has an address");
         listener.set_nonblocking(true).expect("a socket can wait");
         let (stop, stopped) = oneshot::channel::<()>();

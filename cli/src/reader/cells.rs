@@ -5,7 +5,7 @@ use sigmamind::E164;
 
 use crate::{
     change::REDACTED,
-    schema::{Column, Columns, is_number, reported_number_name},
+    schema::{self, Column, Columns, is_number, reported_number_name},
     text::{count, invisible, is_invisible},
 };
 
@@ -40,6 +40,8 @@ impl Field {
 /// How names are understood.
 pub struct Names<'c> {
     columns: &'c Columns,
+    /// What the server reports.
+    reported: Vec<String>,
     purpose: Purpose,
 }
 
@@ -68,6 +70,7 @@ impl<'c> Names<'c> {
         let only = named.map(find).collect::<Result<_, _>>()?;
         Ok(Self {
             columns,
+            reported: schema::reported(),
             purpose: Purpose::Update {
                 ignore_unknown,
                 only,
@@ -78,6 +81,7 @@ impl<'c> Names<'c> {
     pub fn of_export(columns: &'c Columns) -> Self {
         Self {
             columns,
+            reported: schema::reported(),
             purpose: Purpose::Export,
         }
     }
@@ -107,6 +111,20 @@ impl<'c> Names<'c> {
             None if !ignore_unknown && only.is_empty() => Field::Unknown,
             _ => Field::Ignored,
         }
+    }
+
+    /// The same in what the server has reported, of which some cannot be set.
+    pub fn field_of_reported(&self, word: &str) -> Field {
+        match self.field(word) {
+            Field::Unknown if self.reported.iter().any(|name| name == word) => Field::Ignored,
+            field => field,
+        }
+    }
+
+    /// Whether null stands for a value that is not there, because it cannot be set.
+    pub fn is_absent(&self, field: &Field, json: &RawValue) -> bool {
+        let nullable = |index| self.columns.get(index).nullable;
+        json.get() == "null" && field.property().is_some_and(|index| !nullable(index))
     }
 
     /// A file of results marks what was reported.

@@ -142,9 +142,14 @@ impl<'t> Object<'t> {
             };
             let field = if is_number {
                 Field::Number
-            } else {
+            } else if has_number {
                 names.field(&name)
+            } else {
+                names.field_of_reported(&name)
             };
+            if !has_number && names.is_absent(&field, json) {
+                continue;
+            }
             if field == Field::Unknown {
                 unknown.first.get_or_insert((line, column));
                 unknown.names.insert(name);

@@ -266,7 +266,8 @@ fn fields(words: &StringRecord, line: usize, names: &Names) -> Result<Vec<Field>
         let field = match word {
             "" => Field::Unnamed,
             word if is_number(word) => Field::Number,
-            word => names.field(word),
+            word if has_number => names.field(word),
+            word => names.field_of_reported(word),
         };
         if field == Field::Unknown {
             unknown.push((column, word));

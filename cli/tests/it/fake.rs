@@ -78,3 +78,40 @@ fn it_reports_what_the_file_says_of_a_number() {
         })
     );
 }
+
+#[test]
+fn port_can_be_chosen_and_what_arrives_is_logged() {
+    let env = TestEnv::new(0);
+    env.write_numbers(1);
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut command = env.command(&format!("fake numbers.csv --port {port} -v"));
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let url = lines.next().unwrap().unwrap();
+    assert_eq!(
+        url,
+        format!("export SIGMAMIND_BASE_URL=http://127.0.0.1:{port}")
+    );
+    let key = lines.next().unwrap().unwrap();
+    let mut command = env.command("set +14155000000 --friendly-name A");
+    command
+        .env("SIGMAMIND_BASE_URL", format!("http://127.0.0.1:{port}"))
+        .env(
+            "SIGMAMIND_API_KEY",
+            key.strip_prefix("export SIGMAMIND_API_KEY=").unwrap(),
+        );
+    let rehearsal = Rehearsal { child, url, key };
+    assert_eq!(done(&mut command).code, Some(0));
+    let mut rehearsal = rehearsal;
+    let log = BufReader::new(rehearsal.child.stderr.take().unwrap()).lines();
+    let line = log.map(Result::unwrap).find(|line| line.starts_with('+'));
+    assert_eq!(line.unwrap(), "+14155000000 200 friendlyName");
+}

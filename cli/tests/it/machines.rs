@@ -171,3 +171,41 @@ fn api_prints_the_body_as_received_and_fails_from_400_on() {
     let usage = env.run("api nothing");
     assert_eq!(usage.code, Some(2));
 }
+
+#[test]
+fn secret_that_comes_back_is_redacted_everywhere() {
+    let env = TestEnv::new(0);
+    let mock = MockSigmaMind::start();
+    let phone =
+        PhoneNumber::default().friendly_name(format!("named {}", mock.key().to_uppercase()));
+    mock.update_phone_number(|_, then| {
+        drop(
+            then.ok(&phone)
+                .header("x-request-id", "id-HUNTER2-of-the-trunk"),
+        );
+    });
+    env.write("secret", "hunter2-of-the-trunk");
+    env.write("numbers.csv", "+14155000000\n");
+    for arguments in [
+        "apply numbers.csv --yes --trunk-password-file secret",
+        "set +14155000000 --trunk-password-file secret",
+    ] {
+        let mut command = env.command(arguments);
+        command
+            .env("SIGMAMIND_BASE_URL", mock.url())
+            .env("SIGMAMIND_API_KEY", mock.key());
+        let done = done(&mut command);
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        let mut texts = vec![done.out, done.err];
+        texts.push(env.read("numbers.csv.results.csv"));
+        texts.push(env.read("numbers.csv.journal.jsonl"));
+        for text in texts {
+            let text = text.to_lowercase();
+            assert!(
+                !text.contains(mock.key()) && !text.contains("hunter2"),
+                "{text}"
+            );
+        }
+    }
+    assert!(env.read("numbers.csv.results.csv").contains("[redacted]"));
+}

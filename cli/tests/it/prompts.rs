@@ -141,3 +141,39 @@ fn ctrl_c_at_the_question_sends_nothing() {
     assert_eq!(code(&session), 130);
     assert!(env.fake.received().is_empty());
 }
+
+#[test]
+fn ctrl_c_lets_nothing_more_leave() {
+    let env = TestEnv::new(20);
+    env.write_numbers(20);
+    let mut session = on_a_terminal(&env, "apply numbers.csv --yes --rate 1");
+    while env.fake.received().len() < 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    session.send_control('c').unwrap();
+    session.exp_string("to continue").unwrap();
+    session.exp_eof().unwrap();
+    assert_eq!(code(&session), 130);
+    assert!(env.fake.received().len() <= 3);
+    assert_eq!(env.applied().len(), env.fake.received().len());
+    let results = env.read("numbers.csv.results.csv");
+    assert_eq!(
+        results.matches(",pending,").count(),
+        20 - env.applied().len()
+    );
+}
+
+#[test]
+fn dumb_terminal_gets_lines() {
+    let env = TestEnv::new(1);
+    env.write_numbers(1);
+    let mut command = env.command("apply numbers.csv --yes");
+    command.env("TERM", "dumb");
+    let mut session = spawn_command(command, PATIENCE).unwrap();
+    let text = session.exp_eof().unwrap();
+    assert!(
+        text.contains("Results: numbers.csv.results.csv") && !text.contains("0 of 1"),
+        "{text}"
+    );
+    assert_eq!(code(&session), 0);
+}

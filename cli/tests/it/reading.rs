@@ -93,6 +93,14 @@ fn list_of_the_api_is_read_as_values_from_before() {
 }
 
 #[test]
+fn list_of_the_api_is_read_as_a_file() {
+    assert_eq!(
+        plan("list.json", API_LIST, ""),
+        "phoneNumber,friendlyName,inboundAgentId\n+14155000000,Old,a\n+14155000001,Old,\n"
+    );
+}
+
+#[test]
 fn unknown_columns_are_named_at_once_and_can_be_skipped() {
     let text = "phoneNumber,friendlyName,notes,owner\n+14155000000,A,call back,ann\n";
     let said = mistakes("numbers.csv", text);

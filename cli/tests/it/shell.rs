@@ -40,4 +40,13 @@ fn the_manual_has_a_page_for_each_command() {
         assert!(env.path("man").join(page).exists(), "{page}");
     }
     assert!(env.read("man/sigmamind-set.1").contains("friendly"));
+    for section in [".SH FILES", ".SH ENVIRONMENT", ".SH EXAMPLES"] {
+        assert!(env.read("man/sigmamind-apply.1").contains(section) && one.out.contains(section));
+    }
+    let nowhere = env.run("man man/sigmamind.1/x");
+    assert!(
+        nowhere.err.contains("cannot write man/sigmamind.1/x"),
+        "{}",
+        nowhere.err
+    );
 }
