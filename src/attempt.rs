@@ -24,7 +24,7 @@ use crate::{
     response::{Response, decode},
 };
 
-/// Everything that one attempt needs.
+/// An attempt to be made, with everything that it needs.
 pub(crate) struct AttemptRequest<'a> {
     pub inner: &'a ClientInner,
     pub credentials: &'a Credentials,
@@ -43,7 +43,7 @@ pub(crate) struct TimeLimits {
     pub deadline: Instant,
 }
 
-/// How an attempt ended, before it is known what that means.
+/// End of an exchange, before its meaning is known.
 type Ended = Result<(), ReadFailure>;
 
 enum ReadFailure {
@@ -129,7 +129,7 @@ impl AttemptRequest<'_> {
         Ok(request)
     }
 
-    /// Tells the value of the response, or why there is none.
+    /// Returns the value of the response, or the error without its context.
     fn classify<T: DeserializeOwned + 'static>(
         &self,
         ended: Ended,

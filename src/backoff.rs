@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt: what the server asks, and jitter.
+//! The wait before the next attempt: `Retry-After`, and jitter.
 
 use std::{
     hash::RandomState,
@@ -9,10 +9,10 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use tokio::time::Instant;
 use tower::util::rng::{HasherRng, Rng};
 
-/// No wait is longer: what is beyond it could not be added to a clock everywhere.
+/// Longest wait. A longer one could not be added to every clock.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The bounds between which waits grow.
+/// Bounds of the growing waits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
     pub first: Duration,
@@ -20,7 +20,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Full jitter: anything between nothing and a bound that doubles with each retry.
+    /// Returns a random wait between zero and a bound that doubles with each retry ("full jitter").
     pub fn jitter(self, retries: u32) -> Duration {
         let bound = self.first.saturating_mul(2_u32.saturating_pow(retries));
         let random = HasherRng::<RandomState>::default().next_f64();
@@ -33,15 +33,16 @@ pub(crate) fn deadline_after(duration: Duration) -> Instant {
     Instant::now() + within_a_year(duration)
 }
 
-/// A duration that can be added to a clock.
+/// Returns a duration that can be added to any clock.
 pub(crate) fn within_a_year(duration: Duration) -> Duration {
     duration.min(YEAR)
 }
 
-/// How long the server asks to wait: `retry-after-ms`, else `Retry-After` in seconds or as a date.
+/// Returns the wait that the server asks for: `retry-after-ms`, else `Retry-After` in seconds or as
+/// a date.
 ///
-/// A value that is zero, negative, past or unreadable counts as absent: it asks for no wait. A longer
-/// one than a year counts as a year. A date is taken by the server's own clock if it sent one.
+/// A value that is zero, negative, past or unreadable counts as absent. More than a year counts as
+/// a year. A date is compared with the server's own clock if it sent `Date`.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| {
         headers
@@ -68,7 +69,7 @@ fn decimal(text: &str, unit: f64) -> Option<Duration> {
         .bytes()
         .all(|byte| byte.is_ascii_digit() || byte == b'.')
     {
-        return None; // also what f64 would read: signs, exponents, `inf`
+        return None; // f64 would also read signs, exponents and `inf`
     }
     let seconds = text.parse::<f64>().ok()? * unit;
     let wait = Duration::try_from_secs_f64(seconds).map_or(YEAR, within_a_year);

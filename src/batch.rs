@@ -26,9 +26,9 @@ use crate::{
     response::Response,
 };
 
-/// The slow start: so many calls are in flight at first.
+/// Calls in flight at first, before the slow start has grown.
 const FIRST: f64 = 4.0;
-/// By so much their number grows with each call that the server did not refuse.
+/// Growth of that number with each call that the server did not refuse.
 const GROWTH: f64 = 0.5;
 
 /// Many calls, a few at a time, each with its own outcome.
@@ -48,14 +48,13 @@ const GROWTH: f64 = 0.5;
 /// # }
 /// ```
 ///
-/// The calls come from an iterator of any kind, which [`next`](Self::next) goes on with when a
-/// place is free: a million of them take no more memory than those that are under way. Each runs as
-/// a task of its own, so that it also goes on while nobody awaits `next`, and its timeout does not
-/// run out because of a slow consumer. New ones begin in `next` alone: who awaits it slowly lets
-/// fewer run.
+/// The calls come from any iterator, which [`next`](Self::next) advances when a place is free: a
+/// million calls take no more memory than those in flight. Each runs as a task of its own, so that
+/// it also makes progress while nobody awaits `next`, and its timeout does not run out because of a
+/// slow consumer. New calls begin in `next` alone: a slow consumer lets fewer run.
 ///
-/// No failure stops the others. To stop at one, call [`stop`](Self::stop) and see what the rest
-/// has come to:
+/// A failure does not stop the others. To stop at one, call [`stop`](Self::stop), and await the
+/// outcomes of the calls in flight:
 ///
 /// ```no_run
 /// # async fn run(mut batch: sigmamind::Batch<std::vec::IntoIter<sigmamind::Call<sigmamind::PhoneNumber>>, sigmamind::PhoneNumber>) {
@@ -67,17 +66,17 @@ const GROWTH: f64 = 0.5;
 /// # }
 /// ```
 ///
-/// A server that limits the rate is asked a little at a time: a batch begins with four calls at
-/// once, and has more as long as nothing is refused. When something is, all calls with the key wait
-/// for their turns at one rate limiter. While the server wants a pause, no further call begins, so
-/// that its time limit does not run; [`Client::rate_limiter`](crate::Client::rate_limiter) tells how
-/// long. A call that was refused makes room for another: a few numbers that are always refused hold
-/// up nobody. The wait for the first turn is not part of a call's
-/// [timeout](crate::ClientBuilder::timeout), because it is the others' that it waits for; it ends
-/// with an error when nothing at all was granted for the length of the timeout.
+/// A batch starts slowly, for servers that limit the rate: with four calls in flight, and more as
+/// long as nothing is refused. After a refusal, all calls with the key wait for permits of one rate
+/// limiter. While the server asks for a pause, no further call begins, so that its time limit does
+/// not run; [`Client::rate_limiter`](crate::Client::rate_limiter) returns what is left of the pause.
+/// A call that was refused makes room for another: a few numbers that are always refused do not
+/// block the rest. The wait for the first permit is not part of a call's
+/// [timeout](crate::ClientBuilder::timeout), because it depends on the other calls; it ends with an
+/// error when no call at all was granted for the length of the timeout.
 ///
-/// Dropping the batch stops all of it at once. What becomes of the calls under way is not known
-/// then: the server may or may not have got them. To know, `stop` it and await `next` to the end.
+/// Dropping the batch stops all calls at once. The results of those in flight are unknown then: the
+/// server may or may not have received them. To know them, `stop` it and await `next` to the end.
 ///
 /// For a `Stream`, with the crate `futures`:
 ///
@@ -90,12 +89,12 @@ const GROWTH: f64 = 0.5;
 /// ```
 #[must_use = "a batch does nothing until `next` is awaited"]
 pub struct Batch<I, T> {
-    /// Empty when it was stopped.
+    /// `None` after a stop.
     calls: Option<Fuse<Enumerate<I>>>,
     concurrency: usize,
     /// The next call, if a pause keeps it from beginning.
     upcoming: Option<(usize, Call<T>)>,
-    /// How many calls may be in flight by now.
+    /// Calls that may be in flight by now, as the slow start grows.
     slow_start: f64,
     places: Arc<BatchPlaces>,
     tasks: JoinSet<Result<Response<T>, Error>>,
@@ -108,7 +107,7 @@ where
     I: Iterator<Item = Call<T>>,
     T: DeserializeOwned + Send + 'static,
 {
-    /// A batch of these calls, of which none has begun.
+    /// Makes a batch of these calls. None begins yet.
     pub fn new(calls: impl IntoIterator<IntoIter = I>) -> Self {
         Self {
             calls: Some(calls.into_iter().enumerate().fuse()),
@@ -121,21 +120,22 @@ where
         }
     }
 
-    /// How many calls may be under way at the most. Default: 8; 0 counts as 1.
+    /// Sets the maximum number of calls in flight. Default: 8; 0 counts as 1.
     ///
-    /// More than the server's rate times the time of an answer brings nothing.
+    /// More than the server's rate times its response time brings nothing.
     pub fn concurrency(mut self, most: usize) -> Self {
         self.concurrency = most.max(1);
         self
     }
 
-    /// The next outcome, as they come, with the index of its call; none when all are told.
+    /// Returns the next outcome, in the order of completion, with the index of its call; `None`
+    /// after the last.
     ///
     /// Every call that has begun has one. The spans of calls that begin here are children of the
     /// span that is current here.
     ///
-    /// It is cancel-safe: what ends while it is not awaited is told the next time. Outside a tokio
-    /// runtime, each call ends with an error ([`Error::is_configuration`]).
+    /// It is cancel-safe: a call that ends while this is not awaited is returned the next time. Outside a
+    /// Tokio runtime, each call ends with an error ([`Error::is_configuration`]).
     ///
     /// # Panics
     ///
@@ -247,7 +247,7 @@ where
         Some((index, outcome))
     }
 
-    /// Begins no more calls. [`next`](Self::next) still tells of those under way.
+    /// Begins no more calls. [`next`](Self::next) still returns those in flight.
     pub fn stop(&mut self) {
         self.calls = None;
         self.upcoming = None;

@@ -202,7 +202,7 @@ impl ClientBuilder {
     /// Sets a hook that runs after each attempt, for metrics. Default: none.
     ///
     /// It runs inside the span of the call, and must not block. An attempt that could not be sent
-    /// because of the configuration is none.
+    /// because of the configuration does not count.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering};

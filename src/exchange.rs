@@ -1,4 +1,4 @@
-//! One attempt on the wire, owned by who makes it, as far as it got.
+//! The wire: what one attempt has sent, and what has come back so far.
 
 use std::{
     io::{self, ErrorKind},
@@ -16,38 +16,38 @@ use reqwest::{Body, Request, Response, StatusCode, Url, header::HeaderMap};
 
 use crate::error::{causes, is_not_http};
 
-/// The most that is read of a successful answer, in bytes.
+/// Most bytes read of a successful response.
 const MAX_SUCCESS: usize = 1 << 20;
-/// The most that is kept of an error's body, in bytes.
+/// Most bytes kept of an error's body.
 pub(crate) const MAX_ERROR: usize = 64 << 10;
 
-/// What was sent, and what has come back so far.
+/// One request and its response, as far as they got.
 ///
-/// When it is dropped or [ended](Self::end), a body that waits for its turn on a connection is
-/// not sent any more.
+/// When it is dropped or [ended](Self::end), a body that still waits for its connection is not
+/// sent any more.
 #[derive(Default)]
 pub(crate) struct Exchange {
     sent: SendState,
-    /// The server says that it did not look at the request.
+    /// The server says that it did not process the request.
     unprocessed: bool,
     pub status: Option<StatusCode>,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// The HTTP client has followed a redirect: another URL has answered, or cannot be reached.
+    /// The HTTP client followed a redirect: another URL answered, or cannot be reached.
     pub redirected: bool,
 }
 
-/// Why an attempt stopped before the end of its answer.
+/// Reason why a response was not read to its end.
 pub(crate) enum ReadError {
     Broken(reqwest::Error),
-    /// The answer is longer than a success may be.
+    /// The response is longer than a success may be.
     TooLong,
-    /// The answer's body breaks the grammar of HTTP.
+    /// The body breaks the grammar of HTTP, or of its compression.
     Malformed(reqwest::Error),
 }
 
 impl Exchange {
-    /// Makes ready to send; nothing leaves before the result is polled, by [`Self::read`].
+    /// Prepares the request; nothing is sent before [`Self::read`] polls the result.
     pub fn execute(
         &mut self,
         http: &reqwest::Client,
@@ -55,7 +55,7 @@ impl Exchange {
         body: Option<Bytes>,
     ) -> impl Future<Output = reqwest::Result<Response>> + use<> {
         self.sent.bodiless = body.is_none();
-        // One that changes nothing may leave late.
+        // A request that changes nothing may leave late, so it needs no tracking.
         if !(self.sent.bodiless && request.method().is_safe()) {
             let body = Some(body.unwrap_or_default());
             let sent = self.sent.clone();
@@ -64,21 +64,21 @@ impl Exchange {
         http.execute(request)
     }
 
-    /// Sends, and reads the answer within the limits of what is kept. It must be of a URL that was
-    /// asked.
+    /// Sends the request, and reads the response within the size limits. A response from another
+    /// URL than the requested one is one of a redirect.
     pub async fn read(
         &mut self,
-        answer: impl Future<Output = reqwest::Result<Response>>,
-        is_asked: impl Fn(&Url) -> bool,
+        response: impl Future<Output = reqwest::Result<Response>>,
+        is_requested: impl Fn(&Url) -> bool,
     ) -> Result<(), ReadError> {
-        let mut response = answer.await.map_err(|error| {
+        let mut response = response.await.map_err(|error| {
             self.unprocessed = is_unprocessed(&error);
-            // What has left once does not fail to begin.
+            // A request that was sent once fails to begin only when a redirect is followed.
             let again = self.sent.has_begun() && (error.is_builder() || error.is_connect());
             self.redirected = again || error.is_redirect();
             ReadError::Broken(error)
         })?;
-        self.redirected = !is_asked(response.url());
+        self.redirected = !is_requested(response.url());
         self.status = Some(response.status());
         self.headers = std::mem::take(response.headers_mut());
         let success = response.status().is_success();
@@ -96,7 +96,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Ends the attempt, and says whether the server may have seen the request.
+    /// Ends the attempt. Returns whether the server may have processed the request.
     pub fn end(&self) -> bool {
         self.sent.end() && !self.unprocessed
     }
@@ -109,7 +109,7 @@ impl Drop for Exchange {
 }
 
 fn stopped(error: reqwest::Error) -> ReadError {
-    // So hyper, and who decompresses, tell of bytes that make no sense.
+    // hyper and the decoders of compressed bodies report malformed bytes so.
     let senseless = |kind| matches!(kind, ErrorKind::InvalidData | ErrorKind::InvalidInput);
     let garbled = causes(&error).any(|cause| {
         let io = cause.downcast_ref::<io::Error>();
@@ -122,8 +122,8 @@ fn stopped(error: reqwest::Error) -> ReadError {
     }
 }
 
-/// Whether the server says that it did not look at the request: by refusing its stream, or by
-/// going away before it.
+/// Returns whether the server says that it did not process the request: it refused the stream, or
+/// sent GOAWAY before it (RFC 9113, section 8.7).
 #[cfg(feature = "http2")]
 fn is_unprocessed(error: &reqwest::Error) -> bool {
     causes(error)
@@ -138,10 +138,10 @@ fn is_unprocessed(_: &reqwest::Error) -> bool {
     false
 }
 
-/// Whether a request has begun to leave. It can begin or end first, never both.
+/// Whether a request has begun to leave: it either begins or is ended first, never both.
 ///
-/// HTTP/1 does not ask for a body that is empty. So a request that has none counts as begun, and
-/// can be ended all the same, before HTTP/2 has asked for its end.
+/// HTTP/1 does not poll an empty body. So a request without one counts as begun, and can be ended
+/// all the same, before HTTP/2 polls for the end of the stream.
 #[derive(Clone, Default)]
 struct SendState {
     state: Arc<AtomicU8>,
@@ -153,7 +153,7 @@ impl SendState {
     const BEGUN: u8 = 1;
     const ENDED: u8 = 2;
 
-    /// Whether it may leave.
+    /// Marks the request as begun. Returns whether it may leave.
     fn begin(&self) -> bool {
         self.settle(Self::BEGUN) != Self::ENDED
     }
@@ -162,7 +162,7 @@ impl SendState {
         self.state.load(Ordering::Relaxed) == Self::BEGUN
     }
 
-    /// Whether it had begun to leave.
+    /// Marks the request as ended. Returns whether it had begun to leave.
     fn end(&self) -> bool {
         self.settle(Self::ENDED) == Self::BEGUN || self.bodiless
     }
@@ -176,8 +176,8 @@ impl SendState {
     }
 }
 
-/// A request body that is there only as long as its call is, and notes when the connection takes
-/// it: from then on the server may have seen the request.
+/// Request body that lives as long as its call, and records when the connection takes it: from
+/// then on the server may have seen the request.
 struct TrackedBody {
     body: Option<Bytes>,
     sent: SendState,

@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-/// Tells a batch which of its calls were refused and hold no place any more.
+/// Counts the calls of a batch that were refused and hold no place any more.
 #[derive(Default)]
 pub(crate) struct BatchPlaces {
     given_back: AtomicUsize,

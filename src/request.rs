@@ -49,16 +49,16 @@ pub(crate) struct Request {
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<Bytes>,
-    /// Strings outside of path and body that may not be shown; whether they are secret.
+    /// Strings of the query and of headers that may not be shown, and whether each is secret.
     pub hidden: Vec<(String, bool)>,
-    /// Whether it may be sent again when the server may have seen it.
+    /// Set if it may be sent again when the server may have processed it.
     pub idempotent: bool,
 }
 
 impl Request {
     /// Describes the request of a generated operation, and checks it against the document.
     ///
-    /// progenitor has no "build only". So its `pre` hook takes the request out and ends the
+    /// progenitor cannot only build a request. So its `pre` hook takes the request out and ends the
     /// operation with an error, before anything in it could wait.
     pub fn describe<T>(
         base_url: &Url,

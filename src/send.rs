@@ -37,7 +37,7 @@ pub(crate) struct Sender {
 /// Retries of a call so far, each kind of which has a limit.
 #[derive(Default)]
 struct Retries {
-    /// After failures; a rate limit and a new key are none.
+    /// After failures; rate limits and new keys do not count.
     after_failure: u32,
     with_new_key: bool,
 }
@@ -128,7 +128,7 @@ impl Sender {
         Error::configuration(redactor.redact(reason))
     }
 
-    /// Makes one attempt, and tells the key whether the server took it.
+    /// Makes one attempt, and reports to the key whether the server accepted it.
     async fn attempt<T: DeserializeOwned + 'static>(
         &self,
         key: &HeaderValue,

@@ -4,10 +4,10 @@ use reqwest::ClientBuilder;
 
 use crate::Error;
 
-/// Refuses what reqwest would panic for, or fail at with each connection.
+/// Refuses settings for which reqwest would panic, or fail with each connection.
 pub(crate) fn check(encrypted: bool) -> Result<(), Error> {
-    // That another crate may have turned on a TLS of reqwest's does not count: whether a client
-    // works would depend on what else is built.
+    // A TLS feature that another crate turned on does not count: whether a client works would
+    // depend on what else is built.
     const CHOSEN: bool = cfg!(any(
         feature = "rustls",
         feature = "rustls-no-provider",
@@ -29,7 +29,7 @@ pub(crate) fn check(encrypted: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// Names the backend, which would be another where a feature elsewhere changes reqwest's default.
+/// Chooses the backend, so that a feature elsewhere in the program does not.
 pub(crate) fn choose(builder: ClientBuilder) -> ClientBuilder {
     #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
     let builder = builder.tls_backend_rustls();
@@ -41,7 +41,7 @@ pub(crate) fn choose(builder: ClientBuilder) -> ClientBuilder {
     builder
 }
 
-/// Reads no root certificates, and trusts none.
+/// Turns root certificates off: none is read, none is trusted.
 pub(crate) fn without_roots(builder: ClientBuilder) -> ClientBuilder {
     #[cfg(any(
         feature = "rustls",

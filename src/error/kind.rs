@@ -6,7 +6,7 @@ use http::StatusCode;
 
 /// What happened, to match on; see [`Error::kind`](crate::Error::kind).
 ///
-/// More kinds may come. A call that failed in an unknown way is told apart by
+/// More kinds may come: for one that you do not know, ask
 /// [`is_retryable`](crate::Error::is_retryable) and
 /// [`may_have_been_applied`](crate::Error::may_have_been_applied).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

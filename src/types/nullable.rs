@@ -4,10 +4,18 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Secret;
 
-/// What a request says of a property that the document marks `nullable`: null or a value.
+/// Value of a property that the document marks `nullable`: null or a value.
 ///
-/// Leaving the property out is the third state: the setter not called, the field `None`.
+/// The third state is an omitted property: a setter that is not called, a field that is `None`.
 /// `&str` and `String` convert.
+///
+/// ```
+/// use sigmamind::Nullable;
+///
+/// let value: Nullable<String> = "awTw7UKhOsLGiDbt".into();
+/// assert_eq!(serde_json::to_string(&value).unwrap(), r#""awTw7UKhOsLGiDbt""#);
+/// assert_eq!(serde_json::to_string(&Nullable::<String>::Null).unwrap(), "null");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(untagged)]
@@ -18,7 +26,7 @@ pub enum Nullable<T> {
     Null,
 }
 
-/// By hand, because serde's for untagged enums copies the value before it looks at it.
+// By hand: serde's derive for untagged enums buffers a copy of the value first.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nullable<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::deserialize(deserializer).map(|value| value.map_or(Self::Null, Self::Value))
@@ -55,7 +63,7 @@ impl From<String> for Nullable<Secret> {
     }
 }
 
-/// Reads a property that is there, null included; serde's own `Option` takes null for absence.
+/// Reads a property that is present, null included; serde's own `Option` takes null for absence.
 #[allow(
     dead_code,
     reason = "generated code calls it if the document has a nullable property"

@@ -12,8 +12,8 @@ macro_rules! one_of {
             $(#[doc = concat!("A JSON value of the kind ", stringify!($variant), ".")] $variant($type),)*
         }
 
-        // By hand: what serde's untagged enums copy, no longer tells a number if the program has
-        // serde_json's `arbitrary_precision` on.
+        // By hand: the copy that serde's untagged enums make loses numbers if the program turns on
+        // serde_json's `arbitrary_precision`.
         impl<'de> ::serde::Deserialize<'de> for $name {
             fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
                 let value = <::serde_json::Value as ::serde::Deserialize>::deserialize(deserializer)?;

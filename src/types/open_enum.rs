@@ -18,7 +18,7 @@ macro_rules! open_enum {
         }
 
         impl $name {
-            /// The value as it stands in JSON.
+            /// Returns the value as it is in JSON.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self { $(Self::$variant => $text,)* Self::$other(text) => text }

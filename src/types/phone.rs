@@ -30,18 +30,18 @@ use serde_json::Number;
 pub struct E164(Box<str>);
 
 impl E164 {
-    /// The number with its `+`.
+    /// Returns the number with its `+`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why a text is not an [`E164`] number. It does not repeat the text.
+/// Error of parsing an [`E164`] number. It does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParseE164Error {
-    /// There is nothing.
+    /// The text is empty.
     Empty,
     /// The first character is not `+`.
     NoPlus,
@@ -140,7 +140,7 @@ impl AsRef<str> for E164 {
 
 /// A phone number as the server reported it, in whatever form it came.
 ///
-/// The page documents E.164 and shows both `"+14155552671"` and `14155552671`; a JSON integer and
+/// `SigmaMind`'s API reference documents E.164 and shows both `"+14155552671"` and `14155552671`; a JSON integer and
 /// a text that is not E.164 are kept, and are written back as they came.
 ///
 /// ```
@@ -162,7 +162,7 @@ pub enum ReportedNumber {
 }
 
 impl ReportedNumber {
-    /// The number, if it has the E.164 form; the `+` that an integer lacks is put in front.
+    /// Returns the number if it has the E.164 form; the `+` that an integer lacks is added.
     #[must_use]
     pub fn to_e164(&self) -> Option<E164> {
         match self {
@@ -172,7 +172,7 @@ impl ReportedNumber {
     }
 }
 
-/// By hand, because serde's for untagged enums copies the value before it looks at it.
+// By hand: serde's derive for untagged enums buffers a copy of the value first.
 impl<'de> Deserialize<'de> for ReportedNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -196,7 +196,7 @@ impl<'de> Deserialize<'de> for ReportedNumber {
                 Ok(ReportedNumber::Integer(digits))
             }
 
-            // So a number comes where the program has serde_json's `arbitrary_precision` on.
+            // serde_json gives a number so if the program turns on `arbitrary_precision`.
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<ReportedNumber, A::Error> {
                 let number = Number::deserialize(MapAccessDeserializer::new(map))?;
                 let integer = number.as_u64().map(ReportedNumber::Integer);

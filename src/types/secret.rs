@@ -1,15 +1,15 @@
-//! Texts that do not show themselves.
+//! Texts that are hidden in `Debug`.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A text that does not show itself: hidden in `Debug`, overwritten in memory when dropped.
+/// Secret text: hidden in `Debug`, overwritten in memory when dropped.
 ///
 /// It has no `Display`; [`expose`](Self::expose) reads it on purpose. Serialization writes the
 /// text, because that is how it gets into a request: do not serialize it into a log. The copy in
-/// the body of a request under way is not overwritten.
+/// the body of a request in flight is not overwritten.
 ///
 /// ```
 /// let secret = sigmamind::Secret::from("P@ssw0rd123");
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize, Serializer};
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// The text itself.
+    /// Returns the text itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -58,7 +58,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Stands in `Debug` for what is not shown.
+/// Placeholder in `Debug` for a hidden value.
 pub(crate) struct Hidden;
 
 impl fmt::Debug for Hidden {
