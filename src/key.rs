@@ -58,6 +58,10 @@ pub(crate) struct KeyState {
 }
 
 impl Key {
+    #[allow(
+        clippy::unnecessary_debug_formatting,
+        reason = "it escapes what a path may have in it"
+    )]
     pub fn new(source: KeySource) -> Result<Self, String> {
         match source {
             KeySource::Text(text) => header_value(&text).map(Self::Fixed),
@@ -94,15 +98,15 @@ impl Key {
             Self::Fixed(key) => return Ok(key.clone()),
             Self::Provided(provider, state) => (provider, state),
         };
-        let provided = provider();
+        let next = provider();
         let mut state = lock(state);
-        match (provided, &state.fallback) {
+        match (next, &state.fallback) {
             (Ok(key), _) if state.refused.as_ref() != Some(&key) => {
                 state.replace(key.clone());
                 Ok(key)
             }
             (_, Some(fallback)) => Ok(fallback.clone()),
-            (provided, None) => provided,
+            (next, None) => next,
         }
     }
 
