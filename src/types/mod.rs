@@ -1,5 +1,6 @@
 //! The few types that schemas of the document become.
 
+mod finite;
 #[cfg(feature = "schemars")]
 mod json_schema;
 mod nullable;
@@ -8,6 +9,8 @@ mod open_enum;
 mod phone;
 mod secret;
 
+#[allow(unused_imports, reason = "generated code, if the document has one")]
+pub(crate) use finite::finite;
 #[cfg(feature = "schemars")]
 pub(crate) use json_schema::json_schema;
 pub use nullable::Nullable;

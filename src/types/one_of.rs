@@ -9,7 +9,9 @@ macro_rules! one_of {
         #[serde(untagged)]
         #[non_exhaustive]
         pub enum $name {
-            $(#[doc = concat!("A JSON value of the kind ", stringify!($variant), ".")] $variant($type),)*
+            $(#[doc = concat!("A JSON value of the kind ", stringify!($variant), ".")] $variant(
+                #[serde(serialize_with = "crate::types::finite")] $type,
+            ),)*
         }
 
         // By hand: the copy that serde's untagged enums make loses numbers if the program turns on

@@ -138,13 +138,13 @@ fn members<'d>(
 
 /// `derive(Debug)` out; `non_exhaustive`, documentation and the reading of null in; the fields in
 /// the order of the document.
-fn attributes(item: &mut ItemStruct, schema: &Value, members: &[Member], model: &Model) {
+fn attributes(item: &mut ItemStruct, object: &Value, members: &[Member], model: &Model) {
     let direction = model.direction(&item.ident.to_string());
     let default = members.iter().all(|member| !member.required);
     let default = default.then(|| quote!(Default,));
     let serde = |attribute: &Attribute| attribute.path().is_ident("serde");
     let serde: Vec<_> = item.attrs.drain(..).filter(serde).collect();
-    item.attrs.extend(docs(schema, model));
+    item.attrs.extend(docs(object, model));
     item.attrs.push(parse_quote!(
         #[derive(Clone, #default PartialEq, ::serde::Deserialize, ::serde::Serialize)]
     ));
@@ -189,6 +189,19 @@ fn attributes(item: &mut ItemStruct, schema: &Value, members: &[Member], model: 
                 .attrs
                 .push(parse_quote!(#[serde(default, deserialize_with = #present)]));
         }
+        // The map of those that are not described has no schema of its own.
+        let described = if schema.is_null() {
+            &object["additionalProperties"]
+        } else {
+            schema
+        };
+        if direction != Direction::Response && has_number(described) {
+            // Without this, NaN would be sent as null.
+            let finite = "crate::types::finite";
+            field
+                .attrs
+                .push(parse_quote!(#[serde(serialize_with = #finite)]));
+        }
     }
     fields.named = sorted.into_iter().collect();
 }
@@ -202,6 +215,12 @@ fn renamed(attribute: &Attribute) -> Option<Attribute> {
         .filter(|meta| !meta.path().is_ident("rename"));
     let metas: Vec<_> = metas.collect();
     (!metas.is_empty()).then(|| parse_quote!(#[serde(#(#metas),*)]))
+}
+
+/// Returns whether a value has a floating-point number in it; types with a name see to theirs.
+fn has_number(schema: &Value) -> bool {
+    let inner = [&schema["items"], &schema["additionalProperties"]];
+    schema.is_object() && (schema["type"] == "number" || inner.into_iter().any(has_number))
 }
 
 fn docs(schema: &Value, model: &Model) -> Option<Attribute> {

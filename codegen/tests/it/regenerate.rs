@@ -137,6 +137,10 @@ fn limits_are_checked_before_sending() {
         );
         update.insert("tags".into(), json!({ "type": "array", "items": short }));
         update.insert(
+            "gain".into(),
+            json!({ "type": "number", "nullable": true, "minimum": -0.5 }),
+        );
+        update.insert(
             "labels".into(),
             json!({ "type": "object", "additionalProperties": short }),
         );
@@ -157,6 +161,11 @@ fn limits_are_checked_before_sending() {
             (update().inbound_agent_id("abc"), "`inboundAgentId` is too long: 3 characters, maximum 2"),
             (update().outbound_agent_id("abc"), "`outboundAgentId` is too long: 3 characters, maximum 2"),
             (update().codec("mp3"), "`codec` must be one of opus, pcmu"),
+            (update().gain(-0.75), "`gain` must be at least -0.5"),
+            (
+                update().gain(f64::NAN),
+                "a number is NaN or infinite, which JSON cannot express; give a finite number",
+            ),
             (
                 update().forward(PhoneNumberUpdateForward::default().to("ab")),
                 "`forward.to` is too long: 2 characters, maximum 1",
