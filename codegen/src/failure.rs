@@ -223,6 +223,10 @@ pub(crate) const TOO_MUCH: Problem = Problem(
     "Remove those that are less used.",
 );
 pub(crate) const DEEP: Problem = Problem("{} is nested too deep", "Make it flatter.");
+pub(crate) const LONG_CHAIN: Problem = Problem(
+    "its types contain each other over {} levels, too many for rustc",
+    "Make the deepest of them a free object, `type: object` without properties.",
+);
 pub(crate) const NOT_ALIKE: Problem = Problem(
     "`{}` is described twice and differently",
     "Describe it once.",

@@ -8,6 +8,7 @@
 //! | `servers` | one address |
 //! | anything else | nothing, or an entry in `skipped` |
 
+mod chain;
 mod operation;
 mod parameters;
 mod sent;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Operation, Reader};
+use super::{Operation, Reader, chain};
 use crate::{
     failure::{Result, SECRET, ensure},
     limits,
@@ -15,6 +15,9 @@ use crate::{
 impl Reader<'_> {
     pub fn check_sent(&self, operation: &Operation) -> Result<()> {
         let types = &self.schemas.types;
+        for schema in operation.sent().chain(&operation.answer) {
+            chain::check(types, schema, &operation.at)?;
+        }
         let mut left = BTreeSet::new();
         for schema in operation.sent() {
             check(types, schema, &operation.at)?;

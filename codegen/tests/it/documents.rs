@@ -287,17 +287,17 @@ fn a_type_may_have_a_thousand_properties_or_values_and_a_document_nine_thousand(
     // Each names lists of lists of …, which are written out where they are used.
     let nested = |count: usize| {
         let list = |items, _| json!({ "type": "array", "items": items });
-        let lists = (0..count).map(|index| (format!("p{index}"), (0..40).fold(json!({}), list)));
+        let lists = (0..count).map(|index| (format!("p{index}"), (0..20).fold(json!({}), list)));
         json!({ "type": "object", "properties": lists.collect::<Value>() })
     };
-    for schema in [listed(1_000), object(1_000), several(3), nested(50)] {
+    for schema in [listed(1_000), object(1_000), several(3), nested(100)] {
         assert!(build(&with(&schema).to_string()).is_ok());
     }
     for (schema, much) in [
         (listed(1_001), "PhoneNumberUpdateValue"),
         (object(1_001), "PhoneNumberUpdateValue"),
         (several(9), "the document"),
-        (nested(200), "the document"),
+        (nested(400), "the document"),
     ] {
         let refusal = build(&with(&schema).to_string()).err().unwrap();
         let expected = format!("too many properties or values in {much} at ");
@@ -306,23 +306,55 @@ fn a_type_may_have_a_thousand_properties_or_values_and_a_document_nine_thousand(
 }
 
 #[test]
-fn a_schema_may_be_sixty_deep() {
+fn schema_that_is_too_deep_is_refused() {
     let list = |items: Value| json!({ "type": "array", "items": items });
-    // 20 references, each to a list of the next, and then a list of lists.
-    let deep = |last: usize| {
-        let name = |index: usize| format!("#/components/schemas/Deep{index}");
-        let mut document = with(&json!({ "$ref": name(0) }));
-        for index in 0..20 {
-            let next = list(json!({ "$ref": name(index + 1) }));
-            put(&mut document, &name(index)[1..], next);
-        }
-        let end = (0..last).fold(json!({ "type": "string" }), |inner, _| list(inner));
-        put(&mut document, &name(20)[1..], end);
-        build(&document.to_string())
+    let deep = |depth: usize| {
+        let schema = (0..depth).fold(json!({ "type": "string" }), |inner, _| list(inner));
+        build(&with(&schema).to_string())
     };
-    assert!(deep(17).is_ok());
-    let refusal = deep(18).err().unwrap();
+    assert!(deep(26).is_ok());
+    let refusal = deep(27).err().unwrap();
+    let levels = "its types contain each other over 83 levels, too many for rustc";
+    assert!(refusal.starts_with(levels), "{refusal}");
+    let refusal = deep(60).err().unwrap();
     assert!(refusal.starts_with("it is nested too deep"), "{refusal}");
+}
+
+/// So many components, each with an optional property of the next in this form.
+pub fn chain(length: usize, form: impl Fn(Value) -> Value) -> String {
+    let mut document = document();
+    let name = |index: usize| format!("/components/schemas/C{index}");
+    for index in 0..length {
+        let next = json!({ "$ref": format!("#{}", name(index + 1)) });
+        let schema = json!({ "properties": { "n": form(next) } });
+        put(&mut document, &name(index), schema);
+    }
+    put(
+        &mut document,
+        &name(length),
+        json!({ "properties": { "end": { "type": "string" } } }),
+    );
+    let first = json!({ "$ref": format!("#{}", name(0)) });
+    for schema in ["PhoneNumberUpdate", "PhoneNumber"] {
+        put(
+            &mut document,
+            &format!("/components/schemas/{schema}/properties/x"),
+            first.clone(),
+        );
+    }
+    document.to_string()
+}
+
+/// The longest that builds is built by `grown::longest_chain_is_spawned_by_a_program`.
+#[test]
+fn chain_of_types_that_is_too_long_for_rustc_is_refused() {
+    let in_list = |next| json!({ "type": "array", "items": next });
+    assert!(build(&chain(15, in_list)).is_ok());
+    let refusal = build(&chain(16, in_list)).err().unwrap();
+    assert!(refusal.contains("too many for rustc"), "{refusal}");
+    let as_is = |next| next;
+    assert!(build(&chain(38, as_is)).is_ok());
+    assert!(build(&chain(39, as_is)).is_err());
 }
 
 #[test]

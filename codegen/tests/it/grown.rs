@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::{generator::generate, nested::CRATE, revised::Program};
+use serde_json::json;
+
+use crate::{documents::chain, generator::generate, nested::CRATE, revised::Program};
 
 const DOCUMENT: &str = include_str!("../fixtures/grown.yaml");
 
@@ -11,6 +13,28 @@ fn every_operation_has_a_typed_method() {
     let features = ["rustls", "schemars", "mock"];
     let source = include_str!("grown/program.rs");
     Program::with_features(Path::new(CRATE), "grown", &features, DOCUMENT, source).run();
+}
+
+/// A program that spawns a call is where rustc looks deepest.
+#[test]
+fn longest_chain_is_spawned_by_a_program() {
+    let document = chain(15, |next| json!({ "type": "array", "items": next }));
+    let source = r#"
+        mod program;
+        use program::{Server, refused, run};
+        use sigmamind::PhoneNumberUpdate;
+        fn main() {
+            run(async {
+                let server = Server::answering(&[(200, "{}")]);
+                let number = "+14155552671".parse().unwrap();
+                let update = PhoneNumberUpdate::default().friendly_name("F");
+                let call = server.client().update_phone_number(&number, &update);
+                tokio::spawn(async move { call.await }).await.unwrap().unwrap();
+                let _ = refused::<()>;
+            });
+        }
+    "#;
+    Program::new("chain", &document, source).run();
 }
 
 #[test]
