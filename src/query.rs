@@ -27,7 +27,7 @@ impl Operation {
         let json = serde_json::to_string(query).map_err(unreadable)?;
         let mut hidden = Vec::new();
         if let Some(shape) = self.query {
-            shape.check_query(json.as_bytes())?;
+            shape.check_object(json.as_bytes())?;
             shape.hide(
                 &serde_json::from_str(&json).map_err(unreadable)?,
                 &mut hidden,

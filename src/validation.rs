@@ -46,10 +46,10 @@ impl Operation {
 }
 
 impl Shape {
-    /// Checks a query, which is an object.
-    pub fn check_query(&'static self, query: &[u8]) -> Result<(), String> {
+    /// Checks a body or a query.
+    pub fn check_object(&'static self, json: &[u8]) -> Result<(), String> {
         if self.limited {
-            self.check_body(query)
+            self.check_body(json)
         } else {
             Ok(())
         }

@@ -43,7 +43,7 @@ const OPERATION: &Operation = &operations::UPDATE_PHONE_NUMBER;
 /// |---|---|
 /// | beyond the [rate limit](Self::rate_limit), if one is set | 429 |
 /// | without the key, or with a wrong one | 401 |
-/// | that is not declared `application/json` | 415 |
+/// | that is not declared as the document has it (`application/json`) | 415 |
 /// | that is not JSON | 400 |
 /// | that breaks the document's schema | 422, with the property and what is wrong with it |
 /// | of a number that was not [inserted](Self::insert) | 404 |
@@ -429,9 +429,10 @@ impl Shared {
         if headers.get(KEY_HEADER).is_none_or(|key| key != KEY) {
             return refuse(StatusCode::UNAUTHORIZED, "the API key is missing or wrong");
         }
-        if !is_json(headers) {
+        if !is_as_declared(headers) {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return refuse(status, "the content type is not application/json");
+            let message = format!("the content type is not {}", OPERATION.content_type);
+            return refuse(status, &message);
         }
         let Ok(update) = serde_json::from_slice::<Value>(body) else {
             return refuse(StatusCode::BAD_REQUEST, "the body is not JSON");
@@ -443,6 +444,11 @@ impl Shared {
             .collect();
         if !problems.is_empty() {
             return refuse(StatusCode::UNPROCESSABLE_ENTITY, &problems.join("; "));
+        }
+        // Patterns, which one engine reads here and in the client.
+        let shape = OPERATION.body;
+        if let Some(Err(violation)) = shape.map(|shape| shape.check_object(body)) {
+            return refuse(StatusCode::UNPROCESSABLE_ENTITY, &violation);
         }
         let Some(properties) = held.numbers.get_mut(number) else {
             return refuse(
@@ -496,12 +502,12 @@ async fn update(
     (status, headers, body.to_string()).into_response()
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+fn is_as_declared(headers: &HeaderMap) -> bool {
     let kind = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let essence = kind.and_then(|kind| kind.split(';').next());
-    essence.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    essence.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(OPERATION.content_type))
 }
 
 /// What is wrong and where, without the value, which may be a secret.

@@ -94,12 +94,12 @@ async fn writes() {
     let message = "`countryCode` does not match the pattern ^[A-Z]{2}$";
     refused(&server, client.create_phone_number(&create.country_code("usa")).await, message);
 
-    let import = PhoneNumberImport::new(number(), "sip.example.com", "secret word", "user");
+    let import = PhoneNumberImport::new(number(), "user", "secret word", "sip.example.com");
     assert!(!format!("{import:?}").contains("secret word"));
     client.import_phone_number(&import).await.unwrap();
     assert_eq!(one(&server).1["trunkPassword"], "secret word");
 
-    let call = CallCreate::new("agent", number(), "+14155552672".parse::<E164>().unwrap());
+    let call = CallCreate::new(number(), "+14155552672".parse::<E164>().unwrap(), "agent");
     client.create_call(&call, "key-of-8").header("x-trace", "t").await.unwrap();
     let head = server.head().to_lowercase();
     assert!(head.contains("idempotency-key: key-of-8") && head.contains("x-trace: t"), "{head}");
