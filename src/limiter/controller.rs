@@ -42,28 +42,28 @@ pub(super) struct Controller {
     /// The longest pause, whatever the server asks for.
     max_pause: Duration,
     own_limit: Option<OwnLimit>,
-    state: State,
     refusals: Refusals,
-    /// What was granted lately. It is not counted between two pauses.
-    recent: Successes,
-    estimate: Option<Estimate>,
-    /// Pauses in a row.
-    pauses: u32,
-    /// When the first probe could leave since the last success.
-    starving_since: Option<Duration>,
+    state: State,
+    /// The last change of state, until it is logged.
     transition: Option<Transition>,
 }
 
 #[derive(Debug)]
 enum State {
-    Off,
-    Paused(Pause),
+    Off {
+        recent: Successes,
+    },
+    Paused {
+        pause: Pause,
+        throttle: Throttle,
+    },
     Probing {
         since: Duration,
-        /// When the last probe left.
+        /// When the last probe left, if its answer is still to come.
         probe: Option<Duration>,
         /// Of the last pause.
         reason: Reason,
+        throttle: Throttle,
     },
     Open {
         since: Duration,
@@ -73,6 +73,7 @@ enum State {
         next: Duration,
         /// When somebody had to wait for the last time.
         busy: Duration,
+        throttle: Throttle,
     },
 }
 
@@ -82,11 +83,19 @@ struct Pause {
     /// The end that the server asks for, which may be later.
     requested: Duration,
     reason: Reason,
-    /// When the refused request had left.
-    refused: Duration,
     /// Its length, and a random number from 0 to 1 for the while that is added to it.
     wait: Duration,
     random: f64,
+}
+
+/// What is handed on from state to state until the limiter is off again.
+#[derive(Debug, Clone, Copy)]
+struct Throttle {
+    estimate: Estimate,
+    /// Pauses in a row.
+    pauses: u32,
+    /// When the first probe could leave since the last success.
+    starving_since: Option<Duration>,
 }
 
 /// Why requests wait.
@@ -139,42 +148,39 @@ impl Controller {
                 spacing: spacing(rate),
                 next: Duration::ZERO,
             }),
-            state: State::Off,
             refusals: Refusals::default(),
-            recent: Successes::default(),
-            estimate: None,
-            pauses: 0,
-            starving_since: None,
+            state: State::Off {
+                recent: Successes::default(),
+            },
             transition: None,
         }
     }
 
     /// Returns whether every request may leave at once.
     pub fn is_off(&self) -> bool {
-        self.own_limit.is_none() && matches!(self.state, State::Off)
+        self.own_limit.is_none() && matches!(self.state, State::Off { .. })
     }
 
     /// Returns whether the next request is a probe.
     pub fn is_probe_next(&self) -> bool {
-        matches!(self.state, State::Paused(_) | State::Probing { .. })
+        matches!(self.state, State::Paused { .. } | State::Probing { .. })
     }
 
     /// Returns when the pause ends, if there is one.
     pub fn paused_until(&self, now: Duration) -> Option<Duration> {
         let until = match &self.state {
-            State::Paused(pause) => pause.until,
+            State::Paused { pause, .. } => pause.until,
             State::Probing { since, .. } => *since,
-            State::Off | State::Open { .. } => return None,
+            State::Off { .. } | State::Open { .. } => return None,
         };
         (until > now).then_some(until)
     }
 
     /// Returns the rate at which requests leave, if it is limited.
     pub fn rate(&self) -> Option<f64> {
-        let estimated = match self.state {
-            State::Off => None,
-            _ => self.estimate.as_ref().map(|estimate| estimate.rate),
-        };
+        let estimated = self
+            .throttle()
+            .and_then(|throttle| throttle.estimate.rate());
         let own = self
             .own_limit
             .as_ref()
@@ -184,14 +190,23 @@ impl Controller {
 
     /// Returns since when nothing was granted although probes could leave.
     pub fn starving_since(&self) -> Option<Duration> {
-        self.starving_since
+        self.throttle()?.starving_since
+    }
+
+    fn throttle(&self) -> Option<&Throttle> {
+        match &self.state {
+            State::Off { .. } => None,
+            State::Paused { throttle, .. }
+            | State::Probing { throttle, .. }
+            | State::Open { throttle, .. } => Some(throttle),
+        }
     }
 
     /// Returns the earliest time for one more request behind `ahead` others, as far as it is known.
     pub fn earliest(&self, ahead: usize) -> Duration {
         let state = match &self.state {
-            State::Off => Duration::ZERO,
-            State::Paused(pause) => pause.until,
+            State::Off { .. } => Duration::ZERO,
+            State::Paused { pause, .. } => pause.until,
             State::Probing { since, .. } => *since,
             State::Open { next, .. } => *next,
         };
@@ -212,10 +227,12 @@ impl Controller {
         let spacing = self.rate().map_or(Duration::ZERO, spacing);
         let wait = earliest.saturating_sub(now).max(spacing);
         match &self.state {
-            State::Paused(pause) => (pause.reason, wait.max(pause.requested.saturating_sub(now))),
+            State::Paused { pause, .. } => {
+                (pause.reason, wait.max(pause.requested.saturating_sub(now)))
+            }
             State::Probing { reason, .. } => (*reason, wait),
             State::Open { .. } => (Reason::Throttled, wait),
-            State::Off => (Reason::OwnLimit, wait),
+            State::Off { .. } => (Reason::OwnLimit, wait),
         }
     }
 
@@ -227,14 +244,11 @@ impl Controller {
     pub fn try_acquire(&mut self, now: Duration) -> Result<(), Duration> {
         self.advance(now);
         let at = match &mut self.state {
-            State::Off => Duration::ZERO,
-            State::Paused(pause) => pause.until,
-            State::Probing {
-                since, probe: None, ..
-            } => *since,
-            State::Probing {
-                probe: Some(sent), ..
-            } => sent.saturating_add(PROBE_TIMEOUT),
+            State::Off { .. } => Duration::ZERO,
+            State::Paused { pause, .. } => pause.until,
+            State::Probing { since, probe, .. } => {
+                probe.map_or(*since, |sent| sent.saturating_add(PROBE_TIMEOUT))
+            }
             State::Open { next, busy, .. } => {
                 if *next > now {
                     *busy = now;
@@ -242,11 +256,8 @@ impl Controller {
                 *next
             }
         };
-        let own = self
-            .own_limit
-            .as_ref()
-            .map_or(Duration::ZERO, |own| own.next);
-        let at = at.max(own);
+        let own = self.own_limit.as_ref();
+        let at = own.map_or(at, |own| own.next.max(at));
         if at > now {
             return Err(at);
         }
@@ -257,38 +268,34 @@ impl Controller {
     /// Makes the changes that only need time: a pause ends, or calm has lasted.
     fn advance(&mut self, now: Duration) {
         match &self.state {
-            State::Paused(pause) if now >= pause.until => {
-                let pause = *pause;
-                self.end_pause(pause);
+            State::Paused { pause, throttle } if now >= pause.until => {
+                let (pause, throttle) = (*pause, *throttle);
+                self.end_pause(pause, throttle);
             }
             State::Open { busy, .. } if now.saturating_sub(*busy) >= CALM => {
-                self.state = State::Off;
-                self.estimate = None;
-                self.pauses = 0;
-                self.recent = Successes::since(now);
+                self.state = State::Off {
+                    recent: Successes::since(now),
+                };
                 self.transition = Some(Transition::Cleared);
             }
             _ => {}
         }
     }
 
-    fn end_pause(&mut self, pause: Pause) {
-        let first = self.estimate.is_none();
-        let recent = &self.recent;
-        let estimate = self
-            .estimate
-            .get_or_insert_with(|| Estimate::guess(recent.rate(pause.until), pause.refused));
-        let rate = estimate.rate;
+    fn end_pause(&mut self, pause: Pause, mut throttle: Throttle) {
+        let first = throttle.estimate.guess(pause.until);
         // Half the time between two requests, or a part of a long pause.
-        let spread = (pause.wait / 20).max(spacing(rate) / 2);
+        let spread = (pause.wait / 20).max(throttle.estimate.spacing() / 2);
         let spread = spread.min(pause.wait.max(Duration::from_secs(1)) / 2);
         let since = pause.until.saturating_add(spread.mul_f64(pause.random));
-        self.starving_since.get_or_insert(since);
+        throttle.starving_since.get_or_insert(since);
         self.state = State::Probing {
             since,
             probe: None,
             reason: pause.reason,
+            throttle,
         };
+        let rate = throttle.estimate.rate().unwrap_or_default();
         self.transition = Some(Transition::Resumed { first, rate });
     }
 
@@ -299,55 +306,62 @@ impl Controller {
         }
         match &mut self.state {
             State::Probing { probe, .. } => *probe = Some(now),
-            State::Open { last, next, .. } => {
-                let Some(estimate) = &mut self.estimate else {
-                    return;
-                };
-                let spacing = spacing(estimate.rate);
-                estimate.used += now.saturating_sub(*last).min(spacing).as_secs_f64();
+            State::Open {
+                last,
+                next,
+                throttle,
+                ..
+            } => {
+                throttle.estimate.on_send(now.saturating_sub(*last));
+                let spacing = throttle.estimate.spacing();
                 let slot = (*next).max(now.saturating_sub(spacing));
                 *next = slot.saturating_add(spacing);
                 *last = now;
             }
-            State::Off | State::Paused(_) => {}
+            State::Off { .. } | State::Paused { .. } => {}
         }
     }
 
     /// Counts requests that were granted while the limiter was off.
     pub fn record_successes(&mut self, now: Duration, granted: u32) {
-        self.recent.count(now, granted);
         self.refusals.record_successes(granted);
+        if let State::Off { recent } = &mut self.state {
+            recent.count(now, granted);
+        }
     }
 
     /// A request that left at `sent` was granted. Returns whether a waiter may leave earlier now.
     pub fn on_success(&mut self, now: Duration, sent: Duration) -> bool {
         self.refusals.record_successes(1);
-        let Some(estimate) = &mut self.estimate else {
-            self.recent.count(now, 1);
-            return false;
-        };
-        self.starving_since = None;
-        if estimate.on_success(sent) {
-            self.pauses = 0;
-        }
-        match self.state {
-            State::Probing { since, .. } if sent >= since => {
-                estimate.ramp();
-                let next = sent.saturating_add(spacing(estimate.rate));
-                self.state = State::Open {
-                    since,
-                    last: sent,
-                    next,
-                    busy: now,
-                };
-                true
+        match &mut self.state {
+            State::Off { recent } => recent.count(now, 1),
+            State::Paused { throttle, .. } => throttle.on_success(now, sent),
+            State::Probing {
+                since, throttle, ..
+            } => {
+                throttle.on_success(now, sent);
+                if sent >= *since {
+                    throttle.estimate.ramp();
+                    self.state = State::Open {
+                        since: *since,
+                        last: sent,
+                        next: sent.saturating_add(throttle.estimate.spacing()),
+                        busy: now,
+                        throttle: *throttle,
+                    };
+                    return true;
+                }
             }
-            State::Open { since, .. } if sent >= since => {
-                estimate.ramp();
-                false
+            State::Open {
+                since, throttle, ..
+            } => {
+                throttle.on_success(now, sent);
+                if sent >= *since {
+                    throttle.estimate.ramp();
+                }
             }
-            _ => false,
         }
+        false
     }
 
     /// Nothing will be known of a request that left at `sent`. Returns whether a waiter may leave
@@ -371,32 +385,21 @@ impl Controller {
         history: &mut CallHistory,
     ) {
         let since = match &self.state {
-            State::Off => Duration::ZERO,
-            State::Paused(_) => Duration::MAX,
+            State::Off { .. } => Duration::ZERO,
+            // Nothing leaves in a pause.
+            State::Paused { .. } => Duration::MAX,
             State::Probing { since, .. } | State::Open { since, .. } => *since,
         };
-        let is_probe = matches!(self.state, State::Probing { .. }) && sent >= since;
         let hint = refusal.retry_after;
+        let is_stale = sent < since;
+        let is_probe = matches!(self.state, State::Probing { .. }) && !is_stale;
         let cause = self
             .refusals
-            .cause(history, hint.is_some(), is_probe, sent < since);
-        match cause {
-            Cause::Own => {}
-            Cause::Known => {
-                if let Some(wait) = hint {
-                    self.extend_pause(now, sent, wait, refusal);
-                }
-            }
-            Cause::Rate => {
-                if refusal.reason == Reason::Throttled
-                    && let Some(estimate) = &mut self.estimate
-                {
-                    estimate.on_refused(sent, since);
-                }
-                self.refusals.on_pause();
-                self.pauses += 1;
-                self.pause(now, sent, refusal);
-            }
+            .cause(history, hint.is_some(), is_probe, is_stale);
+        match (cause, hint) {
+            (Cause::Own, _) | (Cause::Known, None) => {}
+            (Cause::Known, Some(wait)) => self.extend_pause(now, sent, wait, refusal),
+            (Cause::Rate, _) => self.pause(now, sent, since, refusal),
         }
         history.on_refused(now, hint, cause, refusal.random);
         if let Some(until) = self.paused_until(now) {
@@ -404,43 +407,78 @@ impl Controller {
         }
     }
 
-    fn pause(&mut self, now: Duration, sent: Duration, refusal: Refusal) {
+    /// Pauses for a refusal of a request that left at `sent`; the last pause was over at `since`.
+    fn pause(&mut self, now: Duration, sent: Duration, since: Duration, refusal: Refusal) {
+        let (first, mut throttle) = match &self.state {
+            State::Off { recent } => (true, Throttle::new(*recent, sent)),
+            State::Paused { throttle, .. }
+            | State::Probing { throttle, .. }
+            | State::Open { throttle, .. } => (false, *throttle),
+        };
+        if refusal.reason == Reason::Throttled {
+            throttle.estimate.on_refused(sent, since);
+        }
+        self.refusals.on_pause();
         let doubled = |pauses: u32| FIRST_PAUSE * (1 << pauses.min(PAUSE_DOUBLINGS));
         let wait = match refusal.retry_after {
+            None => doubled(throttle.pauses).mul_f64(1.0 + refusal.random),
+            Some(hint) if throttle.pauses == 0 => hint,
             // A server that refuses again after a short pause needs a longer one than it says.
-            Some(hint) if self.pauses > 1 => hint.max(doubled(self.pauses - 2)),
-            Some(hint) => hint,
-            None => doubled(self.pauses - 1).mul_f64(1.0 + refusal.random),
+            Some(hint) => hint.max(doubled(throttle.pauses - 1)),
         };
-        let first = matches!(self.state, State::Off);
-        self.start_pause(now, sent, wait, refusal);
-        let wait = wait.min(self.max_pause);
+        throttle.pauses += 1;
+        self.start_pause(now, wait, refusal, throttle);
         self.transition = Some(Transition::Paused {
             first,
-            wait,
+            wait: wait.min(self.max_pause),
             reason: refusal.reason,
         });
     }
 
     /// Makes the pause longer, or pauses again, if an answer to an earlier request asks for it.
     fn extend_pause(&mut self, now: Duration, sent: Duration, wait: Duration, refusal: Refusal) {
-        if let State::Paused(pause) = &mut self.state {
-            let until = now.saturating_add(wait.min(self.max_pause));
-            pause.until = pause.until.max(until);
-            pause.requested = pause.requested.max(now.saturating_add(wait));
-        } else {
-            self.start_pause(now, sent, wait, refusal);
+        match &mut self.state {
+            State::Paused { pause, .. } => {
+                let until = now.saturating_add(wait.min(self.max_pause));
+                pause.until = pause.until.max(until);
+                pause.requested = pause.requested.max(now.saturating_add(wait));
+            }
+            State::Probing { throttle, .. } | State::Open { throttle, .. } => {
+                let throttle = *throttle;
+                self.start_pause(now, wait, refusal, throttle);
+            }
+            State::Off { recent } => {
+                let throttle = Throttle::new(*recent, sent);
+                self.start_pause(now, wait, refusal, throttle);
+            }
         }
     }
 
-    fn start_pause(&mut self, now: Duration, sent: Duration, wait: Duration, refusal: Refusal) {
-        self.state = State::Paused(Pause {
-            refused: sent,
+    fn start_pause(&mut self, now: Duration, wait: Duration, refusal: Refusal, throttle: Throttle) {
+        let pause = Pause {
             until: now.saturating_add(wait.min(self.max_pause)),
             requested: now.saturating_add(wait),
             reason: refusal.reason,
             wait: wait.min(self.max_pause),
             random: refusal.random,
-        });
+        };
+        self.state = State::Paused { pause, throttle };
+    }
+}
+
+impl Throttle {
+    fn new(recent: Successes, refused: Duration) -> Self {
+        Self {
+            estimate: Estimate::new(recent, refused),
+            pauses: 0,
+            starving_since: None,
+        }
+    }
+
+    fn on_success(&mut self, now: Duration, sent: Duration) {
+        self.starving_since = None;
+        if self.estimate.on_success(now, sent) {
+            self.pauses = 0;
+        }
     }
 }

@@ -35,50 +35,85 @@ const PAUSE_CREDIT: f64 = 0.3;
 /// The shortest time of a measurement, in seconds.
 const MIN_SPAN: f64 = 0.02;
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Estimate {
     /// What the server is believed to grant, in requests per second.
     base: f64,
     kind: Kind,
     /// The rate at which requests leave.
-    pub rate: f64,
+    rate: f64,
     /// Seconds in which the rate was used, since the last measurement.
-    pub used: f64,
+    used: f64,
     /// When the request left that was refused last. Those that left later and were granted count.
     epoch: Duration,
     granted: u32,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 enum Kind {
+    /// Nothing is known but what was granted lately.
+    None(Successes),
     Guess,
     Measurement,
 }
 
 impl Estimate {
-    /// Makes a guess from what was granted per second. `refused`: when the refused request left.
-    pub fn guess(recent: f64, refused: Duration) -> Self {
-        let rate = recent.max(MIN_FIRST_RATE);
+    /// Makes an estimate that is not known yet. `refused`: when the first refused request left.
+    pub fn new(recent: Successes, refused: Duration) -> Self {
         Self {
-            base: rate,
-            kind: Kind::Guess,
-            rate,
+            base: MIN_FIRST_RATE,
+            kind: Kind::None(recent),
+            rate: MIN_FIRST_RATE,
             used: 0.0,
             epoch: refused,
             granted: 0,
         }
     }
 
-    /// Counts a success. Returns whether it left after the last refusal.
-    pub fn on_success(&mut self, sent: Duration) -> bool {
+    /// Returns the rate at which requests leave, if one is known.
+    pub fn rate(&self) -> Option<f64> {
+        match self.kind {
+            Kind::None(_) => None,
+            Kind::Guess | Kind::Measurement => Some(self.rate),
+        }
+    }
+
+    /// Makes a guess when the first pause ends. Returns whether it was the first.
+    pub fn guess(&mut self, now: Duration) -> bool {
+        let Kind::None(recent) = self.kind else {
+            return false;
+        };
+        self.base = recent.rate(now).max(MIN_FIRST_RATE);
+        self.rate = self.base;
+        self.kind = Kind::Guess;
+        true
+    }
+
+    /// Returns the time between two requests.
+    pub fn spacing(&self) -> Duration {
+        spacing(self.rate)
+    }
+
+    /// Counts a success. Returns whether the request left after the last refusal.
+    pub fn on_success(&mut self, now: Duration, sent: Duration) -> bool {
+        if let Kind::None(recent) = &mut self.kind {
+            recent.count(now, 1);
+            return false;
+        }
         let counts = sent > self.epoch;
         self.granted += u32::from(counts);
         counts
     }
 
+    /// Counts the time in which the rate was used.
+    pub fn on_send(&mut self, since_last: Duration) {
+        self.used += since_last.min(self.spacing()).as_secs_f64();
+    }
+
     /// Lets the rate grow with the time in which it was used.
     pub fn ramp(&mut self) {
         let rate = match self.kind {
+            Kind::None(_) => self.base,
             Kind::Guess => self.base * (GUESS_GROWTH * self.used).exp(),
             Kind::Measurement => {
                 let recovery = (RECOVERY * self.base.sqrt()).max(RECOVERY_REQUESTS / self.base);
@@ -103,7 +138,7 @@ impl Estimate {
         let granted = f64::from(self.granted);
         let measured = (granted / span.max(MIN_SPAN)).min(self.rate);
         let known = match self.kind {
-            Kind::Guess => self.rate,
+            Kind::None(_) | Kind::Guess => self.rate,
             Kind::Measurement => self.base,
         };
         self.base = (known + (measured - known) * granted / (granted + WEIGHT)).max(MIN_RATE);
@@ -116,7 +151,7 @@ impl Estimate {
 }
 
 /// What was granted in the last 10 to 20 seconds, in two parts, each with its beginning.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Successes {
     parts: [(Duration, u32); 2],
 }

@@ -1,7 +1,15 @@
-//! What holds whatever the server does and whenever calls are made. A failure prints the input
-//! that repeats it.
+//! Properties that hold whatever the server does and whenever calls are made. A failure prints the
+//! input and the seed that repeats it.
 
-use proptest::prelude::*;
+use std::{
+    hash::{BuildHasher, RandomState},
+    thread,
+};
+
+use proptest::{
+    prelude::*,
+    test_runner::{RngSeed, TestCaseResult, TestRunner},
+};
 
 use super::{
     server::{HINTS, Slow, bucket, window},
@@ -10,10 +18,22 @@ use super::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn config() -> ProptestConfig {
-    ProptestConfig {
+/// Runs a test on random values.
+fn check<S: Strategy>(values: S, test: impl Fn(S::Value) -> TestCaseResult) {
+    let config = ProptestConfig::default(); // with the seed that the environment gives
+    let seed = match config.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => RandomState::new().hash_one(()),
+    };
+    let config = ProptestConfig {
         failure_persistence: None,
-        ..ProptestConfig::default()
+        rng_seed: RngSeed::Fixed(seed),
+        ..config
+    };
+    if let Err(failure) = TestRunner::new(config).run(&values, test) {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or_default();
+        panic!("{failure}\nrepeat it with PROPTEST_RNG_SEED={seed} cargo test --lib {name}");
     }
 }
 
@@ -43,31 +63,45 @@ fn is_within_send_bounds(sent: &[Duration]) -> bool {
     has(2, SECOND) && has(12, 30 * SECOND)
 }
 
-proptest! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn every_call_is_granted_in_order_and_within_send_bounds(
-        limit in limits(),
-        hint in prop::sample::select(&HINTS[..]),
-        calls in 1..150_u32,
-        concurrency in 1..100_u32,
-        is_batch: bool,
-        processes in 1..4_usize,
-        latency in 0.001..1.5,
-        seed: u64,
-    ) {
-        let job = Job { calls, concurrency, is_batch, begins: 0.0 };
-        let trouble = Trouble::default();
-        let setup = Setup { limit, hint, trouble, latency, seed };
-        for outcome in run(&setup, &vec![job; processes]) {
-            prop_assert_eq!(outcome.granted, calls);
-            prop_assert!(outcome.order.iter().copied().eq(0..calls));
-            for sent in outcome.sent_after_refusal.values() {
-                prop_assert!(is_within_send_bounds(sent), "{:?}", sent);
+#[test]
+fn every_call_is_granted_in_order_and_within_send_bounds() {
+    let values = (
+        limits(),
+        prop::sample::select(&HINTS[..]),
+        1..150_u32,
+        1..100_u32,
+        any::<bool>(),
+        1..4_usize,
+        0.001..1.5,
+        any::<u64>(),
+    );
+    check(
+        values,
+        |(limit, hint, calls, concurrency, is_batch, processes, latency, seed)| {
+            let job = Job {
+                calls,
+                concurrency,
+                is_batch,
+                begins: 0.0,
+            };
+            let trouble = Trouble::default();
+            let setup = Setup {
+                limit,
+                hint,
+                trouble,
+                latency,
+                seed,
+            };
+            for outcome in run(&setup, &vec![job; processes]) {
+                prop_assert_eq!(outcome.granted, calls);
+                prop_assert!(outcome.order.iter().copied().eq(0..calls));
+                for sent in outcome.sent_after_refusal.values() {
+                    prop_assert!(is_within_send_bounds(sent), "{:?}", sent);
+                }
             }
-        }
-    }
+            Ok(())
+        },
+    );
 }
 
 /// An answer to a request, or none.
@@ -158,14 +192,13 @@ impl Bench {
     }
 }
 
-proptest! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn only_time_ends_a_pause(
-        max_pause in max_pauses(),
-        steps in prop::collection::vec((delays(), fates(), 0.0..1.0, 0..4_u8), 1..200),
-    ) {
+#[test]
+fn only_time_ends_a_pause() {
+    let values = (
+        max_pauses(),
+        prop::collection::vec((delays(), fates(), 0.0..1.0, 0..4_u8), 1..200),
+    );
+    check(values, |(max_pause, steps)| {
         let mut bench = Bench::new(max_pause);
         let mut paused_until = Duration::ZERO;
         for (delay, fate, random, late) in steps {
@@ -187,7 +220,12 @@ proptest! {
             bench.meet(sent, fate, random, &mut CallHistory::default());
             let until = bench.queue.controller.paused_until(bench.now);
             if paused_until > bench.now {
-                prop_assert!(until >= Some(paused_until), "{:?} ended {:?}", fate, paused_until);
+                prop_assert!(
+                    until >= Some(paused_until),
+                    "{:?} ended {:?}",
+                    fate,
+                    paused_until
+                );
             }
             if let Some(until) = until {
                 let longest = max_pause.max(max_pause.mul_f64(0.05) + SECOND);
@@ -195,13 +233,17 @@ proptest! {
                 paused_until = until;
             }
         }
-    }
+        Ok(())
+    });
+}
 
-    #[test]
-    fn probe_follows_every_pause(
-        max_pause in max_pauses(),
-        steps in prop::collection::vec((delays(), fates(), 0.0..1.0), 1..200),
-    ) {
+#[test]
+fn probe_follows_every_pause() {
+    let values = (
+        max_pauses(),
+        prop::collection::vec((delays(), fates(), 0.0..1.0), 1..200),
+    );
+    check(values, |(max_pause, steps)| {
         let mut bench = Bench::new(max_pause);
         for (delay, fate, random) in steps {
             bench.now += delay;
@@ -218,12 +260,14 @@ proptest! {
             bench.queue.leave(ticket);
             bench.meet(bench.now, fate, random, &mut CallHistory::default());
         }
-    }
+        Ok(())
+    });
+}
 
-    #[test]
-    fn refused_call_sends_within_bounds_whatever_the_answers(
-        steps in prop::collection::vec((fates(), 0..20_u32, 0.0..1.0), 1..100),
-    ) {
+#[test]
+fn refused_call_sends_within_bounds_whatever_the_answers() {
+    let values = prop::collection::vec((fates(), 0..20_u32, 0.0..1.0), 1..100);
+    check(values, |steps| {
         let mut bench = Bench::new(60 * SECOND);
         let mut history = CallHistory::default();
         let mut sent = Vec::new();
@@ -243,13 +287,17 @@ proptest! {
             }
         }
         prop_assert!(is_within_send_bounds(&sent), "{:?}", sent);
-    }
+        Ok(())
+    });
+}
 
-    #[test]
-    fn own_rate_limit_is_kept(
-        limit in 0.01..500.0,
-        steps in prop::collection::vec((delays(), fates()), 1..200),
-    ) {
+#[test]
+fn own_rate_limit_is_kept() {
+    let values = (
+        0.01..500.0,
+        prop::collection::vec((delays(), fates()), 1..200),
+    );
+    check(values, |(limit, steps)| {
         let mut bench = Bench::new(60 * SECOND);
         bench.queue = Queue::new(Controller::new(Some(limit), 60 * SECOND));
         let mut sent = Vec::new();
@@ -268,7 +316,8 @@ proptest! {
                 prop_assert!(*next + Duration::from_millis(1) >= *first + least);
             }
         }
-    }
+        Ok(())
+    });
 }
 
 #[test]
