@@ -244,8 +244,8 @@ impl Error {
     /// of a JSON body, or a plain text; on one line, at most 500 characters.
     ///
     /// Redacted are the key, the path's values and every string that was sent and that the document
-    /// does not mark as harmless, whatever their case and separators. An echo that is encoded or
-    /// shortened is not found.
+    /// does not mark as harmless, whatever their case and separators, and also percent-encoded or
+    /// as JSON has them. Other encodings (Base64) and shortened echoes are not found.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.0.response.message.as_deref()

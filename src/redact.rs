@@ -1,10 +1,17 @@
 //! Finds the server's message in a body, and hides in it what was sent.
 
-use std::{char::REPLACEMENT_CHARACTER, collections::BTreeSet, fmt};
+mod escapes;
+mod index;
+
+use std::{collections::BTreeSet, fmt};
 
 use reqwest::header::HeaderValue;
 use serde_json::Value;
 
+use self::{
+    escapes::{Unit, decode, decode_truncated, is_invisible},
+    index::{Index, Place, is_edge, is_letter, is_visible, normal_form},
+};
 use crate::{operation::Operation, request::Request};
 
 /// The longest message, in characters.
@@ -14,8 +21,6 @@ const MAX_MESSAGE: usize = 500;
 const MAX_SEARCHED: usize = 4 << 10;
 /// A text with fewer characters could be part of any word.
 const MIN_LENGTH: usize = 4;
-/// As many characters of a secret at the end of a truncated text are no coincidence.
-const MIN_PARTIAL: usize = 2;
 /// Number of digits of a phone number, with or without its country code (E.164 has at most 15).
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 /// The longest country code, in digits; a national number lacks it.
@@ -41,13 +46,6 @@ pub struct Redactor {
 struct Pattern {
     normal: String,
     place: Place,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Anywhere,
-    /// Where no word continues before or after it.
-    Word,
 }
 
 impl Redactor {
@@ -279,242 +277,6 @@ fn normalize(text: &str) -> (String, bool) {
     }
     line.truncate(line.trim_end().len());
     (line, false)
-}
-
-/// Returns whether a character is a control, or is ignored or turns the direction by Unicode.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{34f}'
-                | '\u{61c}'
-                | '\u{115f}'..='\u{1160}'
-                | '\u{17b4}'..='\u{17b5}'
-                | '\u{180b}'..='\u{180f}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{3164}'
-                | '\u{fe00}'..='\u{fe0f}'
-                | '\u{feff}'
-                | '\u{ffa0}'
-                | '\u{fff0}'..='\u{fffb}'
-                | '\u{1bca0}'..='\u{1bca3}'
-                | '\u{1d173}'..='\u{1d17a}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
-}
-
-/// A decoded character, and the bytes of the text that it stands for.
-struct Unit {
-    c: char,
-    start: usize,
-    end: usize,
-}
-
-/// Decodes the percent and JSON escapes of a text.
-fn decode(text: &str) -> Vec<Unit> {
-    let mut units = Vec::with_capacity(text.len());
-    let mut start = 0;
-    while let Some((c, length)) = decode_json(&text[start..]) {
-        let end = start + length;
-        if c.is_whitespace() || !is_invisible(c) {
-            units.push(Unit { c, start, end });
-        }
-        start = end;
-    }
-    units
-}
-
-/// Decodes a text without what its end may be a part of: an escape, or a character of several.
-fn decode_truncated(text: &str) -> Vec<Unit> {
-    let mut units = decode(trim_partial_escape(text));
-    let is_partial = |unit: &mut Unit| unit.c == REPLACEMENT_CHARACTER;
-    while units.pop_if(is_partial).is_some() {}
-    units
-}
-
-/// Decodes the first character of a text, of which JSON may have been quoted as JSON again; returns
-/// it with the length of its spelling in bytes.
-fn decode_json(text: &str) -> Option<(char, usize)> {
-    let (mut c, mut length) = decode_percent(text)?;
-    if c != '\\' {
-        return Some((c, length));
-    }
-    while let Some(('\\', more)) = decode_percent(&text[length..]) {
-        length += more;
-    }
-    let escaped = &text[length..];
-    // In upper case as well, since the whole text may be.
-    if escaped.starts_with(|c: char| "bfnrt".contains(c.to_ascii_lowercase())) {
-        (c, length) = (' ', length + 1);
-    } else if let Some((decoded, more)) = decode_utf16(escaped) {
-        (c, length) = (decoded, length + more);
-    }
-    Some((c, length))
-}
-
-/// Decodes `u00e9`, or `ud83d\ude00` for a character beyond 16 bits.
-fn decode_utf16(text: &str) -> Option<(char, usize)> {
-    let unit = |text: &str| hex(text.strip_prefix(['u', 'U'])?, 4);
-    let high = unit(text)?;
-    let rest = text[5..].trim_start_matches('\\');
-    let units = [Some(high), unit(rest)].into_iter().flatten();
-    match char::decode_utf16(units).next()? {
-        Ok(c) if c.len_utf16() == 2 => Some((c, text.len() - rest.len() + 5)),
-        decoded => Some((decoded.unwrap_or(REPLACEMENT_CHARACTER), 5)),
-    }
-}
-
-/// Decodes the first character of a text that may be percent-encoded.
-fn decode_percent(text: &str) -> Option<(char, usize)> {
-    let Some((_, first_length)) = percent_byte(text) else {
-        return text.chars().next().map(|c| (c, c.len_utf8()));
-    };
-    let (mut bytes, mut length) = (Vec::new(), 0);
-    while let Some((byte, more)) = percent_byte(&text[length..])
-        && bytes.len() < 4
-    {
-        bytes.push(byte);
-        length += more;
-        if let Ok(decoded) = std::str::from_utf8(&bytes) {
-            return decoded.chars().next().map(|c| (c, length));
-        }
-    }
-    Some((REPLACEMENT_CHARACTER, first_length))
-}
-
-/// Reads `%2B`, or `%252B` where it was encoded again.
-fn percent_byte(text: &str) -> Option<(u8, usize)> {
-    let mut digits = text.strip_prefix('%')?;
-    while let Some(rest) = digits.strip_prefix("25")
-        && hex(rest, 2).is_some()
-    {
-        digits = rest;
-    }
-    let byte = hex(digits, 2)?.try_into().ok()?;
-    Some((byte, text.len() - digits.len() + 2))
-}
-
-/// Reads the number that a text begins with, of so many hexadecimal digits.
-fn hex(text: &str, count: usize) -> Option<u16> {
-    let digits = text.get(..count)?;
-    let is_number = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u16::from_str_radix(digits, 16).ok().filter(|_| is_number)
-}
-
-/// Cuts off an escape that is not complete at the end of a truncated text.
-fn trim_partial_escape(text: &str) -> &str {
-    let at = text.rfind(['%', '\\']).unwrap_or(text.len());
-    let (before, escape) = text.split_at(at);
-    let (digits, complete) = match escape.strip_prefix('%') {
-        Some(digits) => (digits.trim_start_matches("25"), 2),
-        None => (escape.strip_prefix("\\u").unwrap_or("not an escape"), 4),
-    };
-    let is_partial = digits.len() < complete && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_partial { before } else { text }
-}
-
-fn is_letter(c: char) -> bool {
-    c.is_alphanumeric()
-}
-
-/// Returns whether a character is compared where punctuation counts; quoting adds backslashes.
-fn is_visible(c: char) -> bool {
-    !c.is_whitespace() && c != '\\'
-}
-
-/// Returns whether no word continues from the character before this place to the one after it.
-fn is_edge(units: &[Unit], at: usize) -> bool {
-    let is_word = |unit: &Unit| unit.c.is_alphanumeric() || unit.c == '_';
-    let before = at.checked_sub(1).and_then(|at| units.get(at));
-    !(before.is_some_and(is_word) && units.get(at).is_some_and(is_word))
-}
-
-/// Returns a character in all its cases as one spelling: `ß` and `SS` are `ss`.
-fn fold_case(c: char) -> impl Iterator<Item = char> {
-    c.to_uppercase().flat_map(char::to_lowercase)
-}
-
-fn normal_form(text: &str, keep: fn(char) -> bool) -> String {
-    let units = decode(text).into_iter();
-    units
-        .map(|unit| unit.c)
-        .filter(|c| keep(*c))
-        .flat_map(fold_case)
-        .collect()
-}
-
-/// A suffix array: the ends of a text in their order, so that any text is found by bisection.
-struct Index {
-    normal: String,
-    /// For each byte of the normal form, the number of its unit.
-    origins: Vec<usize>,
-    suffixes: Vec<usize>,
-    /// The suffixes before which no word continues.
-    word_suffixes: Vec<usize>,
-}
-
-impl Index {
-    fn new(units: &[Unit], keep: fn(char) -> bool) -> Self {
-        let mut normal = String::new();
-        let mut origins = Vec::new();
-        let kept = units.iter().enumerate().filter(|(_, unit)| keep(unit.c));
-        for (number, unit) in kept {
-            normal.extend(fold_case(unit.c));
-            origins.resize(normal.len(), number);
-        }
-        let mut suffixes: Vec<_> = normal.char_indices().map(|(at, _)| at).collect();
-        suffixes.sort_unstable_by_key(|at| &normal[*at..]);
-        let mut word_suffixes = suffixes.clone();
-        word_suffixes.retain(|at| is_edge(units, origins[*at]));
-        Self {
-            normal,
-            origins,
-            suffixes,
-            word_suffixes,
-        }
-    }
-
-    fn suffixes(&self, place: Place) -> &[usize] {
-        match place {
-            Place::Anywhere => &self.suffixes,
-            Place::Word => &self.word_suffixes,
-        }
-    }
-
-    /// Returns where a pattern occurs; a word may continue after it.
-    fn find(&self, pattern: &str, place: Place) -> &[usize] {
-        let suffixes = self.suffixes(place);
-        let start = suffixes.partition_point(|at| &self.normal[*at..] < pattern);
-        let rest = &suffixes[start..];
-        let count = rest.partition_point(|at| self.normal[*at..].starts_with(pattern));
-        &rest[..count]
-    }
-
-    /// Returns where the longest end of the text starts that is a beginning of the pattern.
-    fn find_partial(&self, mut pattern: &str, place: Place) -> Option<usize> {
-        let suffixes = self.suffixes(place);
-        loop {
-            // Whatever is a beginning of the pattern, is one of the last suffix before it as well.
-            let after = suffixes.partition_point(|at| &self.normal[*at..] <= pattern);
-            let start = suffixes[after.checked_sub(1)?];
-            let suffix = &self.normal[start..];
-            let common: usize = (suffix.chars().zip(pattern.chars()))
-                .take_while(|(a, b)| a == b)
-                .map(|(c, _)| c.len_utf8())
-                .sum();
-            let partial = &pattern[..common];
-            if partial.chars().count() < MIN_PARTIAL {
-                return None;
-            }
-            if partial == suffix {
-                return Some(start);
-            }
-            pattern = partial;
-        }
-    }
 }
 
 #[cfg(test)]
