@@ -121,8 +121,6 @@ pub(crate) enum Limit {
     ExclusiveMinimum(Number),
     Maximum(Number),
     ExclusiveMaximum(Number),
-    /// JSON has neither NaN nor infinity, and serde writes null for them.
-    Finite,
     MinItems(u64),
     MaxItems(u64),
     UniqueItems,

@@ -106,15 +106,10 @@ impl Shape {
 
 impl Limit {
     fn is_of_numbers(&self) -> bool {
-        use Limit::{ExclusiveMaximum, ExclusiveMinimum, Finite, Maximum, Minimum, OneOfNumbers};
+        use Limit::{ExclusiveMaximum, ExclusiveMinimum, Maximum, Minimum, OneOfNumbers};
         matches!(
             self,
-            OneOfNumbers(_)
-                | Minimum(_)
-                | ExclusiveMinimum(_)
-                | Maximum(_)
-                | ExclusiveMaximum(_)
-                | Finite
+            OneOfNumbers(_) | Minimum(_) | ExclusiveMinimum(_) | Maximum(_) | ExclusiveMaximum(_)
         )
     }
 
@@ -272,15 +267,6 @@ impl<'de> DeserializeSeed<'de> for Validator<'_> {
                 Value::Number(number) => {
                     self.end(self.shape.check_text(&number.to_string(), self.location))
                 }
-                Value::Null
-                    if self
-                        .shape
-                        .limits
-                        .iter()
-                        .any(|limit| matches!(limit, Limit::Finite)) =>
-                {
-                    self.end(Err(format!("{} must be a finite number", self.location)))
-                }
                 _ => Ok(()),
             }
         } else {
@@ -414,7 +400,6 @@ mod tests {
                     limits: &[
                         Limit::Minimum(Number::Float(-1.5)),
                         Limit::ExclusiveMaximum(Number::Integer(10)),
-                        Limit::Finite,
                     ],
                     limited: true,
                     ..Shape::UNKNOWN
@@ -488,7 +473,7 @@ mod tests {
                 "word": { "minLength": 2, "maxLength": 3, "pattern": "^[a-zö]*$" },
                 "secret": {},
                 "shown": {},
-                "number": { "minimum": -1.5, "exclusiveMaximum": 10, "not": { "type": "null" } },
+                "number": { "minimum": -1.5, "exclusiveMaximum": 10 },
                 "listed": {
                     "anyOf": [{ "not": { "type": "number" } }, { "enum": [1, 2.5] }],
                     "exclusiveMinimum": 1,
@@ -530,10 +515,6 @@ mod tests {
             (json!({ "x": "c" }), "`*` must be one of a, b"),
             (json!({ "number": -1.75 }), "`number` must be at least -1.5"),
             (json!({ "number": 10 }), "`number` must be less than 10"),
-            (
-                json!({ "number": f64::NAN }),
-                "`number` must be a finite number",
-            ),
             (
                 json!({ "number": -1e300 }),
                 "`number` must be at least -1.5",

@@ -213,7 +213,7 @@ pub fn check(table: Table, value: &Value, at: &str) -> Result<()> {
             Some(rule) if !value.is_null() => fits(&rule.kind, value, &at)?,
             Some(_) => {} // says nothing
             None if keyword.starts_with("x-") || keyword.starts_with("X-") => {
-                extension(keyword, &at)?
+                extension(keyword, &at)?;
             }
             None => unknown.push(keyword.as_str()),
         }

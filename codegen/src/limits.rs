@@ -24,8 +24,6 @@ pub enum Limit {
     Texts(Vec<String>),
     Numbers(Vec<Number>),
     UniqueItems,
-    /// A number that JSON can have: not NaN, nor infinite.
-    Finite,
 }
 
 #[derive(Debug, PartialEq)]
@@ -44,16 +42,9 @@ pub fn of(schema: &Value, direction: Direction) -> Vec<Limit> {
     // Where a phone number is only sent, its type guards it.
     let guarded = schema["format"] == "e164" && direction == Direction::Both;
     let e164 = guarded.then(|| Limit::Pattern(E164.to_owned(), E164.to_owned()));
-    let types: Vec<_> = schema["type"]
-        .as_str()
-        .into_iter()
-        .chain(texts(&schema["type"]))
-        .collect();
-    let finite = types.contains(&"number") && schema["nullable"] != true;
-    let finite = finite.then_some(Limit::Finite);
     let keywords = entries(schema);
     let limits = keywords.filter_map(|(keyword, value)| limit(schema, keyword, value).ok()?);
-    limits.chain(e164).chain(finite).collect()
+    limits.chain(e164).collect()
 }
 
 /// Refuses a limit that could not be checked; `at` is the place of its schema.

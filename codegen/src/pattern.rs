@@ -76,10 +76,10 @@ impl Translation<'_> {
                     Escape::Char(c) => self.literal(c),
                     Escape::Class(class, negated) => {
                         let caret = if negated { "^" } else { "" };
-                        self.written += &format!("[{caret}{class}]");
+                        self.written.extend(["[", caret, class, "]"]);
                     }
                     Escape::Boundary(c) => {
-                        self.written += &format!("(?:\\{c})");
+                        self.written.extend(['(', '?', ':', '\\', c, ')']);
                         repeatable = false;
                     }
                 },
@@ -183,7 +183,7 @@ impl Translation<'_> {
         if c.is_ascii_alphanumeric() {
             self.written.push(c);
         } else {
-            self.written += &format!("\\u{{{:X}}}", u32::from(c));
+            self.written.extend(c.escape_unicode());
         }
     }
 

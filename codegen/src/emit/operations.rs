@@ -207,7 +207,6 @@ fn limit(limit: Limit) -> TokenStream {
             quote!(Limit::OneOfNumbers(&[#(#numbers),*]))
         }
         Limit::UniqueItems => quote!(Limit::UniqueItems),
-        Limit::Finite => quote!(Limit::Finite),
     }
 }
 

@@ -161,41 +161,23 @@ fn attributes(item: &mut ItemStruct, object: &Value, members: &[Member], model: 
     };
     let mut sorted: Vec<_> = std::mem::take(&mut fields.named).into_iter().collect();
     sorted.sort_by_key(place);
+    let is_sent = direction != Direction::Response;
     for (field, member) in sorted.iter_mut().zip(members) {
-        let Member {
-            name,
-            schema,
-            inside,
-            ..
-        } = member;
-        let serde = field
-            .attrs
-            .iter()
-            .filter(|attribute| attribute.path().is_ident("serde"));
-        let serde: Vec<_> = serde.filter_map(|attribute| renamed(attribute)).collect();
-        let rename = member.property.filter(|property| name != property);
-        let rename = rename.map(|property| parse_quote!(#[serde(rename = #property)]));
-        field.attrs = serde;
-        field.attrs.extend(rename);
-        field.attrs.extend(docs(schema, model));
-        field.ident = Some(name.clone());
-        if inside.is_some()
-            && direction != Direction::Response
-            && model.has_flag(schema, "nullable")
-        {
+        field_attributes(field, member, model);
+        // The map of those that are not described has no schema of its own.
+        let described = if member.schema.is_null() {
+            &object["additionalProperties"]
+        } else {
+            member.schema
+        };
+        if is_sent && member.inside.is_some() && model.has_flag(described, "nullable") {
             // Without this, null would be read as absent, and absence refused.
             let present = "crate::types::present";
             field
                 .attrs
                 .push(parse_quote!(#[serde(default, deserialize_with = #present)]));
         }
-        // The map of those that are not described has no schema of its own.
-        let described = if schema.is_null() {
-            &object["additionalProperties"]
-        } else {
-            schema
-        };
-        if direction != Direction::Response && has_number(described) {
+        if is_sent && has_number(described) {
             // Without this, NaN would be sent as null.
             let finite = "crate::types::finite";
             field
@@ -204,6 +186,20 @@ fn attributes(item: &mut ItemStruct, object: &Value, members: &[Member], model: 
         }
     }
     fields.named = sorted.into_iter().collect();
+}
+
+/// Gives a field its name, in Rust and on the wire, and its documentation.
+fn field_attributes(field: &mut Field, member: &Member, model: &Model) {
+    let name = &member.name;
+    let attributes = field.attrs.iter();
+    let serde = attributes.filter(|attribute| attribute.path().is_ident("serde"));
+    let serde: Vec<_> = serde.filter_map(renamed).collect();
+    let rename = member.property.filter(|property| name != property);
+    let rename = rename.map(|property| parse_quote!(#[serde(rename = #property)]));
+    field.attrs = serde;
+    field.attrs.extend(rename);
+    field.attrs.extend(docs(member.schema, model));
+    field.ident = Some(name.clone());
 }
 
 /// An attribute of serde's without the name that the generator gives the field.

@@ -73,7 +73,7 @@ impl<'d> Reader<'d> {
         ensure(known, &at, OTHER_METHOD, &method.to_uppercase())?;
         self.secured(&node["security"], &at)?;
         let texts = [&node["summary"], &node["description"]].map(|value| tidy(text(value)));
-        operation.docs = texts.join("\n\n").trim().to_owned();
+        texts.join("\n\n").trim().clone_into(&mut operation.docs);
         operation.idempotent = !matches!(method, "post" | "patch") || node["x-idempotent"] == true;
         let item_at = at.strip_suffix(&format!("/{method}")).unwrap_or_default();
         let owners = [(&*at, node), (item_at, item), ("", self.root)];

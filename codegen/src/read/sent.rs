@@ -20,7 +20,7 @@ impl Reader<'_> {
         }
         let mut left = BTreeSet::new();
         for schema in operation.sent() {
-            check(types, schema, &operation.at)?;
+            check(schema, &operation.at)?;
             left.extend(referred(schema));
         }
         let mut seen = BTreeSet::new();
@@ -30,12 +30,12 @@ impl Reader<'_> {
             }
             let ty = &types[name];
             left.extend(referred(ty));
-            check(types, ty, name)?;
+            check(ty, name)?;
             for (property, schema) in properties(ty) {
                 let at = format!("{name}.{property}");
                 let plain = is_plain(types, schema) && sounds_secret(property);
                 ensure(!plain, &at, SECRET, property)?;
-                check(types, schema, &at)?;
+                check(schema, &at)?;
             }
         }
         Ok(())
@@ -43,9 +43,9 @@ impl Reader<'_> {
 }
 
 /// Checks the limits of a schema and of what is in its lists and maps.
-fn check(types: &Types, schema: &Value, at: &str) -> Result<()> {
+fn check(schema: &Value, at: &str) -> Result<()> {
     limits::check(schema, at)?;
-    inner(schema).try_for_each(|inner| check(types, inner, at))
+    inner(schema).try_for_each(|inner| check(inner, at))
 }
 
 /// Whether it is a string without a guard, or strings in lists and maps.

@@ -63,7 +63,7 @@ async fn lists() {
     for (query, message) in [
         (ListCalls::default().page(-1), "`page` must be at least 0"),
         (ListCalls::default().size(101), "`size` must be at most 100"),
-        (ListCalls::default().score(f64::NAN), "`score` must be a finite number"),
+        (ListCalls::default().score(f64::NAN), "a number is NaN or infinite, which JSON cannot express; give a finite number"),
         (ListCalls::default().metadata_name(""), "`metadata[name]` is too short: 0 characters, minimum 1"),
         (
             ListCalls::default().status(vec![CallStatus::Ended; 3]),
