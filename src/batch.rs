@@ -122,7 +122,8 @@ where
 
     /// Sets the maximum number of calls in flight. Default: 8; 0 counts as 1.
     ///
-    /// More than the server's rate times its response time brings nothing.
+    /// More than the server's rate times its response time brings nothing. If all of them were
+    /// refused and wait, one more begins.
     pub fn concurrency(mut self, most: usize) -> Self {
         self.concurrency = most.max(1);
         self

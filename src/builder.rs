@@ -311,6 +311,9 @@ impl ClientBuilder {
     /// Sets the longest `Retry-After` to wait for; above it, the error is returned at once.
     /// Default: 60 s.
     ///
+    /// Other calls with the key wait for no more than this either, whatever the server asked for;
+    /// then one of them tries whether the server grants requests again.
+    ///
     /// ```
     /// use std::time::Duration;
     ///
