@@ -24,7 +24,7 @@ fn one(property: &Value) -> Column {
 }
 
 #[test]
-fn kinds_and_null_are_found_in_every_form() {
+fn kind_and_nullability_are_found_in_every_schema_form() {
     for (property, kind, nullable) in [
         (json!({ "type": "string" }), Kind::Text, false),
         (json!({ "type": ["integer", "null"] }), Kind::Integer, true),
@@ -64,7 +64,7 @@ fn kinds_and_null_are_found_in_every_form() {
 }
 
 #[test]
-fn a_secret_is_one_however_deep_it_is() {
+fn nested_secret_is_found() {
     for property in [
         json!({ "type": "string", "format": "password" }),
         json!({ "anyOf": [{ "type": "string", "format": "password" }, { "type": "null" }] }),
@@ -78,7 +78,7 @@ fn a_secret_is_one_however_deep_it_is() {
 }
 
 #[test]
-fn the_form_says_what_the_document_allows() {
+fn form_lists_the_limits() {
     let text = json!({ "type": ["string", "null"], "minLength": 1, "maxLength": 64 });
     let form = "text, at least 1 characters, at most 64 characters, may be null";
     assert_eq!(one(&text).form(), form);
@@ -89,7 +89,7 @@ fn the_form_says_what_the_document_allows() {
 }
 
 #[test]
-fn texts_become_json_and_what_is_wrong_is_not_repeated() {
+fn invalid_value_is_not_repeated() {
     let integer = one(&json!({ "type": "integer" }));
     assert_eq!(integer.value("5"), Ok(json!(5)));
     assert_eq!(
@@ -108,7 +108,7 @@ fn texts_become_json_and_what_is_wrong_is_not_repeated() {
 }
 
 #[test]
-fn no_property_takes_a_word_of_the_programs_or_of_another() {
+fn property_flags_are_unique() {
     let text = json!({ "type": "string" });
     let secret = json!({ "type": "string", "format": "password" });
     let properties = json!({

@@ -43,7 +43,7 @@ fn every_number_is_set_and_recorded() {
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_can_read_what_it_writes() {
+fn written_files_are_readable_by_owner_only() {
     use std::os::unix::fs::MetadataExt;
     let env = TestEnv::new(1);
     env.write_numbers(2);
@@ -55,7 +55,7 @@ fn nobody_else_can_read_what_it_writes() {
 }
 
 #[test]
-fn failures_are_counted_by_kind_and_can_be_applied_again() {
+fn failures_are_grouped_and_can_be_applied_again() {
     let env = TestEnv::new(2);
     env.write_numbers(4);
     let failed = env.run("apply numbers.csv --yes");
@@ -95,7 +95,7 @@ fn failures_are_counted_by_kind_and_can_be_applied_again() {
 }
 
 #[test]
-fn the_result_can_be_had_as_json_and_csv() {
+fn result_is_printed_as_json_and_csv() {
     let env = TestEnv::new(1);
     env.write_numbers(2);
     let json = env.run("apply numbers.csv --yes --format json");
@@ -108,7 +108,7 @@ fn the_result_can_be_had_as_json_and_csv() {
 }
 
 #[test]
-fn empty_cells_leave_alone_and_json_lines_say_the_same() {
+fn empty_cell_leaves_the_property() {
     let env = TestEnv::new(2);
     env.write(
         "numbers.csv",
@@ -128,7 +128,7 @@ fn empty_cells_leave_alone_and_json_lines_say_the_same() {
 }
 
 #[test]
-fn one_change_goes_to_the_numbers_of_standard_input() {
+fn numbers_are_read_from_stdin() {
     let env = TestEnv::new(3);
     let mut command = env.command("apply - --set friendlyName=Same --yes");
     let mut child = command
@@ -148,7 +148,7 @@ fn one_change_goes_to_the_numbers_of_standard_input() {
 }
 
 #[test]
-fn a_job_of_standard_input_is_resumed_from_standard_input() {
+fn stdin_job_is_resumed_from_stdin() {
     let env = TestEnv::new(1);
     for arguments in [
         "apply - --set friendlyName=Same --yes",
@@ -164,7 +164,7 @@ fn a_job_of_standard_input_is_resumed_from_standard_input() {
 }
 
 #[test]
-fn without_a_terminal_nothing_is_sent_unless_agreed_to() {
+fn apply_without_terminal_needs_yes() {
     let env = TestEnv::new(1);
     env.write_numbers(1);
     let done = env.run("apply numbers.csv");
@@ -178,7 +178,7 @@ fn without_a_terminal_nothing_is_sent_unless_agreed_to() {
 }
 
 #[test]
-fn a_dry_run_needs_no_key_and_sends_nothing() {
+fn dry_run_needs_no_key_and_sends_nothing() {
     let env = TestEnv::new(1);
     env.write_numbers(1);
     let mut command = env.command("apply numbers.csv --dry-run");
@@ -189,7 +189,7 @@ fn a_dry_run_needs_no_key_and_sends_nothing() {
 }
 
 #[test]
-fn a_refused_key_ends_it_and_it_can_be_resumed() {
+fn refused_key_stops_the_job_resumably() {
     let env = TestEnv::new(40);
     env.write_numbers(40);
     let mut command = env.command("apply numbers.csv --yes --concurrency 2");
@@ -209,7 +209,7 @@ fn a_refused_key_ends_it_and_it_can_be_resumed() {
 }
 
 #[test]
-fn it_stops_at_so_many_failures() {
+fn max_failures_stops_the_job() {
     let env = TestEnv::new(0);
     env.write_numbers(40);
     let done = env.run("apply numbers.csv --yes --concurrency 1 --max-failures 3");
@@ -223,7 +223,7 @@ fn it_stops_at_so_many_failures() {
 }
 
 #[test]
-fn a_canary_that_fails_ends_it_when_nobody_is_asked() {
+fn failed_canary_stops_the_job_with_yes() {
     let env = TestEnv::new(10);
     env.fake.remove(&number(1));
     env.write_numbers(10);
@@ -234,7 +234,7 @@ fn a_canary_that_fails_ends_it_when_nobody_is_asked() {
 }
 
 #[test]
-fn a_canary_that_succeeds_goes_on_when_nobody_is_asked() {
+fn applied_canary_continues_with_yes() {
     let env = TestEnv::new(10);
     env.write_numbers(10);
     let done = env.run("apply numbers.csv --yes --canary 2");
@@ -243,7 +243,7 @@ fn a_canary_that_succeeds_goes_on_when_nobody_is_asked() {
 }
 
 #[test]
-fn the_failures_of_a_canary_count() {
+fn canary_failures_count_for_max_failures() {
     let env = TestEnv::new(0);
     env.write_numbers(10);
     let done = env.run("apply numbers.csv --yes --canary 1 --max-failures 1");
@@ -257,7 +257,7 @@ fn the_failures_of_a_canary_count() {
 }
 
 #[test]
-fn what_is_reported_otherwise_than_it_was_sent_is_said() {
+fn different_reported_value_is_named() {
     let env = TestEnv::new(0);
     let mock = MockSigmaMind::start();
     let phone = PhoneNumber::default()

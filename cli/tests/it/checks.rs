@@ -45,7 +45,7 @@ numbers.csv:11:1: there is no number in this row
 }
 
 #[test]
-fn lines_are_counted_within_quotation_marks_and_after_line_breaks_of_windows() {
+fn lines_are_counted_in_quoted_cells_and_after_crlf() {
     let text = "phoneNumber,friendlyName\r\n+14155000000,\"two\r\nlines\"\r\n\r\n14155000001,x\r\n";
     for text in [text, &text.replace('\r', "")] {
         let said = mistakes(text, "");
@@ -57,7 +57,7 @@ fn lines_are_counted_within_quotation_marks_and_after_line_breaks_of_windows() {
 }
 
 #[test]
-fn a_quotation_mark_that_is_not_closed_swallows_no_rows() {
+fn unclosed_quotation_mark_is_a_mistake() {
     let text = "phoneNumber,friendlyName\n+14155000000,\"open\n+14155000001,x\n";
     assert_eq!(
         mistakes(text, ""),
@@ -66,7 +66,7 @@ fn a_quotation_mark_that_is_not_closed_swallows_no_rows() {
 }
 
 #[test]
-fn an_unknown_column_comes_with_a_suggestion() {
+fn unknown_column_has_a_suggestion() {
     assert_eq!(
         mistakes("phoneNumber,frendly-name\n", ""),
         "numbers.csv:1:2: 1 unknown column: `frendly-name` (did you mean `friendlyName`?); use \
@@ -113,7 +113,7 @@ numbers.csv:7:43: 1 unknown name: `colour`; the properties are friendlyName, inb
 }
 
 #[test]
-fn what_is_no_text_is_refused_with_its_place() {
+fn invalid_utf8_is_refused_with_its_place() {
     assert_eq!(
         mistakes(b"phoneNumber,friendlyName\n+14155000000,\xe9t\xe9\n", ""),
         "numbers.csv:2:14: this is not UTF-8; save the file as \"CSV UTF-8\"\n"
@@ -126,7 +126,7 @@ fn what_is_no_text_is_refused_with_its_place() {
 }
 
 #[test]
-fn what_is_said_twice_is_refused() {
+fn property_given_twice_is_refused() {
     assert_eq!(
         mistakes(
             "phoneNumber,friendlyName\n+14155000000,x\n",
@@ -152,7 +152,7 @@ fn numbers_alone_need_something_to_set() {
 }
 
 #[test]
-fn only_so_many_mistakes_are_shown() {
+fn mistakes_are_cut_off_after_twenty() {
     let text = format!("phoneNumber,friendlyName\n{}", ",x\n".repeat(25));
     let said = mistakes(text, "");
     assert!(said.starts_with("numbers.csv has 25 mistakes"));

@@ -32,7 +32,7 @@ fn revised(env: &TestEnv) -> PathBuf {
 }
 
 #[test]
-fn the_program_follows_a_revised_document() {
+fn program_follows_a_revised_document() {
     let env = TestEnv::new(0);
     let program = revised(&env);
     let run = |arguments: &str| -> Done {

@@ -38,7 +38,7 @@ impl Drop for Rehearsal {
 }
 
 #[test]
-fn a_job_is_rehearsed_with_the_file_itself() {
+fn fake_rehearses_a_job_with_its_file() {
     let env = TestEnv::new(0);
     env.write_numbers(5);
     let rehearsal = Rehearsal::start(&env, "numbers.csv --fail 1:400 --fail 1:503 --delay 1ms");
@@ -58,7 +58,7 @@ fn a_job_is_rehearsed_with_the_file_itself() {
 }
 
 #[test]
-fn it_reports_what_the_file_says_of_a_number() {
+fn fake_reports_the_values_of_its_file() {
     let env = TestEnv::new(0);
     env.write(
         "export.csv",

@@ -18,7 +18,7 @@ fn run_on_a_full_disk(env: &TestEnv, arguments: &str, blocks: usize) -> crate::e
 
 #[cfg(unix)]
 #[test]
-fn a_full_disk_stops_it_and_nothing_is_lost() {
+fn full_disk_stops_the_job_and_loses_nothing() {
     let env = TestEnv::new(200);
     env.write_numbers(200);
     let done = run_on_a_full_disk(&env, "apply numbers.csv --yes --concurrency 4", 8);
@@ -61,7 +61,7 @@ fn a_full_disk_stops_it_and_nothing_is_lost() {
 
 #[cfg(unix)]
 #[test]
-fn a_disk_that_is_full_from_the_start_sends_nothing() {
+fn full_disk_at_the_start_sends_nothing() {
     let env = TestEnv::new(1);
     env.write_numbers(1);
     let done = run_on_a_full_disk(&env, "apply numbers.csv --yes", 0);
@@ -72,7 +72,7 @@ fn a_disk_that_is_full_from_the_start_sends_nothing() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_a_failure_of_each_number() {
+fn connection_failure_names_its_cause() {
     let env = TestEnv::new(0);
     env.write_numbers(2);
     let done = env.run("apply numbers.csv --yes --base-url http://127.0.0.1:1 --timeout 2s");
@@ -85,7 +85,7 @@ fn a_server_that_is_not_there_is_a_failure_of_each_number() {
 }
 
 #[test]
-fn a_request_that_may_have_taken_effect_is_not_called_failed() {
+fn ambiguous_failure_is_unknown() {
     let env = TestEnv::new(1);
     env.write_numbers(1);
     env.fake.fail_next(3, 500);
@@ -100,7 +100,7 @@ fn a_request_that_may_have_taken_effect_is_not_called_failed() {
 
 #[cfg(not(feature = "fake"))]
 #[test]
-fn a_program_without_the_fake_says_how_to_get_it() {
+fn fake_without_feature_names_the_feature() {
     let done = TestEnv::new(0).run("fake");
     assert_eq!(done.code, Some(2));
     assert_eq!(
@@ -110,7 +110,7 @@ fn a_program_without_the_fake_says_how_to_get_it() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn missing_file_is_named() {
     let env = TestEnv::new(0);
     let done = env.run("apply nowhere.csv --yes");
     assert_eq!(done.code, Some(2));

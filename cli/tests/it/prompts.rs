@@ -25,7 +25,7 @@ fn code(session: &PtySession) -> i32 {
 }
 
 #[test]
-fn yes_sends_it() {
+fn agreed_question_sends_all() {
     let env = TestEnv::new(3);
     env.write_numbers(3);
     let mut session = on_a_terminal(&env, "apply numbers.csv");
@@ -40,7 +40,7 @@ fn yes_sends_it() {
 }
 
 #[test]
-fn no_and_return_send_nothing() {
+fn declined_question_sends_nothing() {
     for answer in ["n\r", "\r", "yn\r"] {
         let env = TestEnv::new(3);
         env.write_numbers(3);
@@ -57,7 +57,7 @@ fn no_and_return_send_nothing() {
 }
 
 #[test]
-fn a_canary_is_shown_and_asked_about() {
+fn canary_is_shown_before_the_second_question() {
     let env = TestEnv::new(5);
     env.write_numbers(5);
     let mut session = on_a_terminal(&env, "apply numbers.csv --canary 2");
@@ -78,7 +78,7 @@ fn a_canary_is_shown_and_asked_about() {
 }
 
 #[test]
-fn it_says_why_it_is_slow() {
+fn progress_shows_the_limited_rate() {
     let env = TestEnv::new(100);
     env.write_numbers(100);
     env.fake.rate_limit(20.0);
@@ -91,7 +91,7 @@ fn it_says_why_it_is_slow() {
 }
 
 #[test]
-fn ctrl_c_finishes_what_is_under_way() {
+fn ctrl_c_finishes_requests_in_flight() {
     let env = TestEnv::new(200);
     env.write_numbers(200);
     env.fake.delay(Duration::from_millis(300));

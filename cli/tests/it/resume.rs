@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::env::TestEnv;
 
-/// Three numbers: one applied, one under way, one not begun.
+/// Three numbers: one applied, one in flight, one pending.
 fn interrupted() -> TestEnv {
     let env = TestEnv::new(3);
     env.write_numbers(3);
@@ -19,7 +19,7 @@ fn interrupted() -> TestEnv {
 }
 
 #[test]
-fn what_is_applied_is_not_sent_again_and_what_was_under_way_is_named() {
+fn resume_skips_applied_and_names_in_flight() {
     let env = interrupted();
     let done = env.run("resume numbers.csv.journal.jsonl --yes --concurrency 1");
     assert_eq!(done.code, Some(0), "{}", done.err);
@@ -49,14 +49,14 @@ fn what_is_applied_is_not_sent_again_and_what_was_under_way_is_named() {
 }
 
 #[test]
-fn it_asks_too() {
+fn resume_asks_before_sending() {
     let env = interrupted();
     assert_eq!(env.run("resume numbers.csv.journal.jsonl").code, Some(2));
     assert_eq!(env.fake.received().len(), 3);
 }
 
 #[test]
-fn apply_does_not_resume_by_itself() {
+fn apply_refuses_an_existing_journal() {
     let env = interrupted();
     let done = env.run("apply numbers.csv --yes");
     assert_eq!(done.code, Some(2));
@@ -71,7 +71,7 @@ fn apply_does_not_resume_by_itself() {
 }
 
 #[test]
-fn a_file_that_has_changed_is_refused() {
+fn resume_refuses_a_changed_file() {
     let env = interrupted();
     let text = env.read("numbers.csv").replace("Line 2", "Line 3");
     env.write("numbers.csv", text);
@@ -86,7 +86,7 @@ fn a_file_that_has_changed_is_refused() {
 }
 
 #[test]
-fn a_last_line_that_is_cut_off_counts_as_not_written() {
+fn truncated_last_line_counts_as_not_written() {
     let env = interrupted();
     let journal = env.read("numbers.csv.journal.jsonl");
     for cut in 1..30 {
@@ -104,7 +104,7 @@ fn a_last_line_that_is_cut_off_counts_as_not_written() {
 }
 
 #[test]
-fn a_line_that_is_none_is_named() {
+fn invalid_journal_line_is_named() {
     let env = interrupted();
     let journal = env
         .read("numbers.csv.journal.jsonl")
@@ -121,7 +121,7 @@ fn a_line_that_is_none_is_named() {
 }
 
 #[test]
-fn a_journal_without_its_first_line_is_of_a_job_that_sent_nothing() {
+fn journal_without_first_line_sent_nothing() {
     let env = interrupted();
     env.write("numbers.csv.journal.jsonl", "{\"job\":{\"ver");
     let done = env.run("resume numbers.csv.journal.jsonl --yes");
@@ -134,7 +134,7 @@ fn a_journal_without_its_first_line_is_of_a_job_that_sent_nothing() {
 }
 
 #[test]
-fn two_do_not_work_on_one_journal() {
+fn locked_journal_is_refused() {
     let env = interrupted();
     let journal = fs::File::open(env.path("numbers.csv.journal.jsonl")).unwrap();
     journal.try_lock().unwrap();
@@ -147,7 +147,7 @@ fn two_do_not_work_on_one_journal() {
 }
 
 #[test]
-fn it_goes_nowhere_else() {
+fn resume_refuses_another_server() {
     let env = interrupted();
     let other = TestEnv::new(3);
     let url = other.fake.url();
@@ -164,7 +164,7 @@ fn it_goes_nowhere_else() {
 }
 
 #[test]
-fn the_common_change_is_remembered() {
+fn common_change_is_remembered_by_resume() {
     let env = TestEnv::new(3);
     env.write("numbers.csv", "+14155000000\n+14155000001\n");
     assert_eq!(

@@ -14,7 +14,7 @@ fn applied() -> TestEnv {
 }
 
 #[test]
-fn an_export_sets_back_what_it_knows() {
+fn rollback_takes_values_of_an_export() {
     let env = applied();
     env.write(
         "export.csv",
@@ -43,7 +43,7 @@ friendlyName  1      the old values do not have this number
 }
 
 #[test]
-fn an_earlier_journal_sets_back_what_was_reported_then() {
+fn rollback_takes_values_of_an_earlier_journal() {
     let env = TestEnv::new(2);
     env.write_numbers(2);
     assert_eq!(env.run("apply numbers.csv --yes").code, Some(0));
@@ -67,7 +67,7 @@ fn an_earlier_journal_sets_back_what_was_reported_then() {
 }
 
 #[test]
-fn a_journal_without_anything_applied_is_refused() {
+fn rollback_refuses_a_journal_without_changes() {
     let env = TestEnv::new(0);
     env.write_numbers(1);
     assert_eq!(env.run("apply numbers.csv --yes").code, Some(1));

@@ -28,7 +28,7 @@ fn shows(env: &TestEnv, done: &Done, but: &str) -> bool {
 }
 
 #[test]
-fn it_is_no_argument() {
+fn secret_is_refused_as_argument() {
     let env = TestEnv::new(1);
     let refusal = "error: `trunkPassword` is a secret and must not be an argument, because other \
                    users could read it; use --trunk-password-file FILE or --trunk-password-env \
@@ -50,7 +50,7 @@ fn it_is_no_argument() {
 }
 
 #[test]
-fn it_comes_from_a_file_or_the_environment() {
+fn secret_comes_from_a_file_or_a_named_variable() {
     let env = TestEnv::new(1);
     env.write("secret", format!("{SECRET}\n"));
     let file = env.run("set +14155000000 --trunk-password-file secret");
@@ -63,7 +63,7 @@ fn it_comes_from_a_file_or_the_environment() {
 }
 
 #[test]
-fn a_common_secret_is_not_kept_and_has_to_be_given_again() {
+fn common_secret_is_not_kept_and_resume_needs_it_again() {
     let env = TestEnv::new(1);
     env.write("secret", SECRET);
     env.write("numbers.csv", "+14155000000\n+14155000001\n");
@@ -84,7 +84,7 @@ fn a_common_secret_is_not_kept_and_has_to_be_given_again() {
 }
 
 #[test]
-fn a_column_of_secrets_is_warned_of_and_left_out_of_what_is_written() {
+fn secret_column_is_warned_of_and_not_written() {
     let env = TestEnv::new(1);
     let text = format!(
         "phoneNumber,trunkPassword\n+14155000000,{SECRET}\n+14155000001,{SECRET}\n+14155000002,\"a\nb\"\n"
@@ -113,7 +113,7 @@ fn a_column_of_secrets_is_warned_of_and_left_out_of_what_is_written() {
 }
 
 #[test]
-fn json_lines_lose_theirs_too() {
+fn secret_in_json_lines_is_not_written() {
     let env = TestEnv::new(0);
     let text = format!(
         r#"{{"phoneNumber": "+14155000000", "friendlyName": "x", "trunkPassword": "{SECRET}"}}"#
@@ -129,7 +129,7 @@ fn json_lines_lose_theirs_too() {
 }
 
 #[test]
-fn a_server_that_repeats_it_is_not_believed() {
+fn echoed_secret_is_redacted() {
     let env = TestEnv::new(0);
     let mock = MockSigmaMind::start();
     let phone = PhoneNumber::default()

@@ -3,7 +3,7 @@
 use crate::env::{TestEnv, done};
 
 #[test]
-fn what_the_server_reports_is_printed_in_each_form() {
+fn set_prints_the_response_in_every_format() {
     let env = TestEnv::new(1);
     let set = "set +14155000000 --friendly-name Support";
 
@@ -23,7 +23,7 @@ fn what_the_server_reports_is_printed_in_each_form() {
 }
 
 #[test]
-fn a_failure_is_one_line_and_has_its_exit_code() {
+fn set_failure_is_one_line_with_exit_code() {
     let env = TestEnv::new(0);
     let done = env.run("set +14155000000 --friendly-name Support");
     assert_eq!(done.code, Some(1));
@@ -36,7 +36,7 @@ fn a_failure_is_one_line_and_has_its_exit_code() {
 }
 
 #[test]
-fn nothing_to_set_and_a_number_that_is_none_are_refused() {
+fn set_refuses_no_property_and_invalid_number() {
     let env = TestEnv::new(1);
     let nothing = env.run("set +14155000000");
     assert_eq!(nothing.code, Some(2));
@@ -54,7 +54,7 @@ fn nothing_to_set_and_a_number_that_is_none_are_refused() {
 }
 
 #[test]
-fn null_is_refused_where_the_document_allows_none() {
+fn null_is_refused_for_a_property_that_is_not_nullable() {
     let env = TestEnv::new(1);
     let done = env.run("set +14155000000 --null friendlyName");
     assert_eq!(done.code, Some(2));
@@ -62,7 +62,7 @@ fn null_is_refused_where_the_document_allows_none() {
 }
 
 #[test]
-fn the_key_comes_from_the_environment_a_file_or_a_command() {
+fn key_comes_from_variable_file_or_command() {
     let env = TestEnv::new(1);
     let key = env.fake.key();
     env.write("key", format!("{key}\r\n"));
@@ -80,7 +80,7 @@ fn the_key_comes_from_the_environment_a_file_or_a_command() {
 }
 
 #[test]
-fn a_refused_key_and_a_missing_one_are_exit_code_4() {
+fn refused_or_missing_key_is_exit_code_4() {
     let env = TestEnv::new(1);
     let set = "set +14155000000 --friendly-name Support";
     let refused = done(env.command(set).env("SIGMAMIND_API_KEY", "another"));
@@ -95,7 +95,7 @@ fn a_refused_key_and_a_missing_one_are_exit_code_4() {
 }
 
 #[test]
-fn who_closes_standard_output_gets_no_panic() {
+fn closed_stdout_is_not_an_error() {
     let env = TestEnv::new(0);
     let mut command = env.command("template");
     let (reader, writer) = std::io::pipe().unwrap();

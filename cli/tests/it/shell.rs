@@ -9,7 +9,7 @@ use sigmamind::PhoneNumberUpdate;
 use crate::env::TestEnv;
 
 #[test]
-fn the_schema_is_the_librarys() {
+fn schema_is_the_librarys() {
     let done = TestEnv::new(0).run("schema");
     let printed: Value = serde_json::from_str(&done.out).unwrap();
     assert_eq!(printed, *schema_for!(PhoneNumberUpdate).as_value());
@@ -25,7 +25,7 @@ fn completions_know_the_properties() {
 }
 
 #[test]
-fn the_manual_has_a_page_for_each_command() {
+fn manual_has_a_page_per_command() {
     let env = TestEnv::new(0);
     let one = env.run("man");
     assert!(one.out.contains(".TH sigmamind 1"), "{}", one.out);

@@ -12,7 +12,7 @@ const NUMBERS: [&str; 4] = [
 ];
 
 #[test]
-fn transcripts_are_what_happens() {
+fn transcripts_match_the_program() {
     let fake = FakeSigmaMind::start();
     for number in NUMBERS {
         fake.insert(
@@ -31,7 +31,7 @@ fn transcripts_are_what_happens() {
 
 /// Those of the README are among them.
 #[test]
-fn the_readme_has_no_others() {
+fn readme_transcripts_are_tested() {
     let tried: String = std::fs::read_dir("tests/transcripts")
         .unwrap()
         .map(|file| file.unwrap().path())
