@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     args::{ApplyArgs, Format, Properties, SecretSource},
-    change,
+    change::{self, Change},
     connection::{Connection, Settings},
     export::Export,
     failure::{Exit, Failure, Result},
@@ -30,39 +30,19 @@ use crate::{
 pub fn apply(args: &ApplyArgs, properties: &Properties, columns: &Columns) -> Result<Exit> {
     check_stdin(&args.file, properties)?;
     let connection = Connection::new(&args.connection)?;
-    let to = change::of_all(&args.set, properties, columns)?;
+    let set = change::of_all(&args.set, properties, columns)?;
     let secrets = change::secrets(properties, columns)?;
-    let common = change::together(&to, &secrets)?;
-    let journal = args
-        .journal
-        .clone()
-        .unwrap_or_else(|| journal::path_of(&args.file));
-    let mut files = files::Plan::new(args.force);
-    inputs(&mut files, &connection, properties);
-    files.input(&args.file);
-    if let Some(before) = &args.before {
-        files.input(before);
-    }
-    if !args.dry_run {
-        check_journal(&mut files, &journal, &connection.server)?;
-    }
-
+    let common = change::together(&set, &secrets)?;
+    let path = args.journal.clone();
+    let path = path.unwrap_or_else(|| journal::path_of(&args.file));
+    let mut files = check_files(args, properties, &connection, &path)?;
     let before = read_before(args.before.as_deref(), columns)?;
-    let selection = &args.selection;
-    let names = Names::of_update(columns, selection.ignore_unknown, &selection.columns);
-    let reading = Reading {
-        columns,
-        names: names.map_err(Failure::usage)?,
-        common: &common,
-        before: before.as_ref(),
-    };
-    let input = Input::read(&args.file, &reading)?;
-    let (results, failed) = journal::outputs(&journal, input.source.ending());
+    let input = read(args, columns, &common, before.as_ref())?;
+    let (results, failed) = journal::outputs(&path, input.source.ending());
     if !args.dry_run {
         files.output(&results, false)?;
         files.output(&failed, false)?;
     }
-
     let rows: Vec<_> = (0..input.rows.len()).collect();
     let plan = Plan {
         input: &input,
@@ -71,58 +51,97 @@ pub fn apply(args: &ApplyArgs, properties: &Properties, columns: &Columns) -> Re
         key_source: connection.key_source(),
         before: before.as_ref(),
     };
-    if rows.is_empty() {
+    if show(&plan, args)? {
+        return Ok(Exit::Done);
+    }
+
+    let sending = &args.sending;
+    let client = connection.client(&Settings::of(sending))?;
+    let mut signals = SignalRuntime::start()?;
+    agree(sending.yes, sending.canary, rows.len())?;
+    let mut job = job(args, &input, before.as_ref(), &connection);
+    job.results = results.display().to_string();
+    job.failed = failed.display().to_string();
+    job.set = set;
+    job.secrets = secrets.keys().cloned().collect();
+    let outputs = Outputs {
+        results,
+        failed,
+        resume: resume_command(&path, &args.connection, properties, columns),
+        server: connection.server.clone(),
+        started: job.at.clone(),
+    };
+    let journal = Journal::create(&path, &job, args.force)?;
+    let options = (sending, args.output.format);
+    let history = History::default();
+    let runner = Runner::new(&input, before.as_ref(), client, options, journal, &history);
+    let stop = runner.run(&mut signals, &rows);
+    Report::of(&runner, &outputs, &stop).finish()
+}
+
+/// Refuses inputs and a journal that cannot be right.
+fn check_files(
+    args: &ApplyArgs,
+    properties: &Properties,
+    connection: &Connection,
+    journal: &Path,
+) -> Result<files::Plan> {
+    let mut files = files::Plan::new(args.force);
+    inputs(&mut files, connection, properties);
+    files.input(&args.file);
+    if let Some(before) = &args.before {
+        files.input(before);
+    }
+    if !args.dry_run {
+        check_journal(&mut files, journal, &connection.server)?;
+    }
+    Ok(files)
+}
+
+fn read<'c>(
+    args: &ApplyArgs,
+    columns: &'c Columns,
+    common: &'c Change,
+    before: Option<&'c Export>,
+) -> Result<Input<'c>> {
+    let selection = &args.selection;
+    let names = Names::of_update(columns, selection.ignore_unknown, &selection.columns);
+    let reading = Reading {
+        columns,
+        names: names.map_err(Failure::usage)?,
+        common,
+        before,
+    };
+    Input::read(&args.file, &reading)
+}
+
+/// Shows the plan; tells whether that is all.
+fn show(plan: &Plan, args: &ApplyArgs) -> Result<bool> {
+    if plan.rows.is_empty() {
         ui::info(&format!(
             "{} are already as {} wants them; there is nothing to send.",
-            count(input.unchanged, "number"),
-            input.source.name
+            count(plan.input.unchanged, "number"),
+            plan.input.source.name
         ));
-        return Ok(Exit::Done);
+        plan.print(args.output.format)?;
+        return Ok(true);
     }
     ui::info(&plan.text());
     if args.dry_run {
         plan.print(args.output.format)?;
         ui::info("Dry run: nothing was sent.");
-        return Ok(Exit::Done);
     }
+    Ok(args.dry_run)
+}
 
-    let settings = Settings::of(&args.sending);
-    let client = connection.client(&settings)?;
-    let mut signals = SignalRuntime::start()?;
-    let sending = &args.sending;
-    agree(sending.yes, sending.canary, rows.len())?;
-    let mut job = Job::new(
-        FileRef::new(&args.file, &input.source.sha256),
-        &connection.server,
-        rows.len(),
-    );
-    job.results = results.display().to_string();
-    job.failed = failed.display().to_string();
-    job.set = to;
-    job.secrets = secrets.keys().cloned().collect();
-    job.ignore_unknown = selection.ignore_unknown;
-    job.columns.clone_from(&selection.columns);
-    let export = args.before.as_ref().zip(before.as_ref());
+fn job(args: &ApplyArgs, input: &Input, before: Option<&Export>, connection: &Connection) -> Job {
+    let file = FileRef::new(&args.file, &input.source.sha256);
+    let mut job = Job::new(file, &connection.server, input.rows.len());
+    job.ignore_unknown = args.selection.ignore_unknown;
+    job.columns.clone_from(&args.selection.columns);
+    let export = args.before.as_ref().zip(before);
     job.before = export.map(|(path, export)| FileRef::new(path, &export.sha256));
-    let outputs = Outputs {
-        results,
-        failed,
-        resume: resume_command(&journal, &args.connection, properties, columns),
-        server: connection.server.clone(),
-        started: job.at.clone(),
-    };
-    let journal = Journal::create(&journal, &job, args.force)?;
-    let options = (sending, args.output.format);
-    let runner = Runner::new(
-        &input,
-        before.as_ref(),
-        client,
-        options,
-        journal,
-        &History::default(),
-    );
-    let stop = runner.run(&mut signals, &rows);
-    Report::of(&runner, &outputs, &stop).finish()
+    job
 }
 
 /// Asks whether to send.
