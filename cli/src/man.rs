@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What every page has in addition to the options.
-const SECTIONS: &str = r#"
+const SECTIONS: &str = r"
 .SH FILES
 .TP
 FILE.journal.jsonl
@@ -51,7 +51,7 @@ sigmamind apply numbers.csv \-\-canary 5
 sigmamind resume numbers.csv.journal.jsonl
 sigmamind rollback numbers.csv.journal.jsonl \-\-before export.csv \-o back.csv
 .fi
-"#;
+";
 
 /// Prints the page of the program, or writes the pages of all commands into a folder.
 pub fn man(command: &mut Command, dir: Option<&Path>) -> Result<Exit> {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use sigmamind::{Batch, Call, Client, Error, ErrorKind, PhoneNumber, Response};
+use sigmamind::{Batch, Call, Client, Error, PhoneNumber, Response};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, interval, sleep_until},
@@ -25,15 +25,13 @@ use crate::{
     change::Change,
     connection::Gate,
     export::Export,
-    history::{Doubt, History, Outcome, Record, State},
+    history::{History, Record, State},
     input::{Input, Row},
     interrupt::{Interrupts, SignalRuntime},
     journal::{Ended, Journal, SYNC},
-    outcome::{self, Secrets},
     progress::Progress,
     report,
     stops::{StopReason, Watch, seconds},
-    text::escape_json,
     ui,
     validate::update,
 };
