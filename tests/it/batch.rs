@@ -79,7 +79,7 @@ fn indices(outcomes: &[Outcome]) -> BTreeSet<usize> {
 }
 
 #[test]
-fn each_call_has_one_outcome_and_no_failure_stops_the_others() {
+fn each_call_has_one_outcome_and_failures_do_not_stop_others() {
     quick(async {
         let missing = |index| (index % 10 == 3).then(|| Step::status(404));
         let server = server(missing).await;
@@ -113,7 +113,7 @@ async fn under_way(answered: usize, concurrency: impl Fn(Calls<'_>) -> Calls<'_>
 type Calls<'c> = Batch<Box<dyn Iterator<Item = Call<PhoneNumber>> + 'c>, PhoneNumber>;
 
 #[test]
-fn a_few_are_under_way_at_first_and_more_as_none_is_refused() {
+fn concurrency_ramps_up_while_nothing_is_throttled() {
     quick(async {
         assert_eq!(under_way(0, |batch| batch).await, 4);
         assert_eq!(under_way(4, |batch| batch).await, 6);
@@ -125,7 +125,7 @@ fn a_few_are_under_way_at_first_and_more_as_none_is_refused() {
 }
 
 #[test]
-fn no_more_are_under_way_after_calls_that_needed_a_retry() {
+fn concurrency_does_not_grow_after_retried_calls() {
     quick(async {
         let failed = Mutex::new(BTreeSet::new());
         let server = server(move |index| match index {
@@ -148,7 +148,7 @@ fn no_more_are_under_way_after_calls_that_needed_a_retry() {
 }
 
 #[test]
-fn calls_are_made_only_as_places_become_free() {
+fn calls_are_created_only_as_slots_free_up() {
     quick(async {
         let server = server(|_| None).await;
         let client = server.client();
@@ -167,7 +167,7 @@ fn calls_are_made_only_as_places_become_free() {
 }
 
 #[test]
-fn the_iterator_may_borrow_and_stay_on_its_thread() {
+fn iterator_may_borrow_and_need_not_be_send() {
     quick(async {
         let server = server(|_| None).await;
         let client = Rc::new(server.client());
@@ -178,7 +178,7 @@ fn the_iterator_may_borrow_and_stay_on_its_thread() {
 }
 
 #[test]
-fn after_a_stop_no_more_begin_and_those_under_way_are_told() {
+fn stop_begins_no_more_calls_and_reports_those_in_flight() {
     quick(async {
         let server = server(|_| None).await;
         let mut batch = Batch::new(calls(&server.client(), 100));
@@ -194,7 +194,7 @@ fn after_a_stop_no_more_begin_and_those_under_way_are_told() {
 }
 
 #[test]
-fn a_batch_that_is_dropped_stops_what_is_under_way() {
+fn drop_cancels_calls_in_flight() {
     quick(async {
         let server = server(|_| Some(Step::silent())).await;
         let mut batch = Batch::new(calls(&server.client(), 100));
@@ -208,7 +208,7 @@ fn a_batch_that_is_dropped_stops_what_is_under_way() {
 }
 
 #[test]
-fn a_next_that_is_dropped_loses_nothing() {
+fn dropped_next_loses_no_outcome() {
     quick(async {
         let server = server(|_| None).await;
         let mut batch = Batch::new(calls(&server.client(), 20));
@@ -226,7 +226,7 @@ fn a_next_that_is_dropped_loses_nothing() {
 }
 
 #[test]
-fn a_slow_consumer_lets_no_deadline_run_out() {
+fn slow_consumer_does_not_expire_timeouts() {
     quick(async {
         let server = server(|_| None).await;
         let deadline = Duration::from_secs(2);
@@ -240,7 +240,7 @@ fn a_slow_consumer_lets_no_deadline_run_out() {
 }
 
 #[test]
-fn the_wait_for_the_first_turn_is_not_part_of_the_deadline() {
+fn wait_for_first_permit_does_not_count_toward_timeout() {
     quick(async {
         let server = server(|_| None).await;
         let client =
@@ -256,7 +256,7 @@ fn the_wait_for_the_first_turn_is_not_part_of_the_deadline() {
 }
 
 #[test]
-fn batch_ends_when_server_asks_for_pauses_without_end() {
+fn batch_ends_when_server_asks_for_endless_pauses() {
     quick(async {
         let refusal = [("retry-after", "3600")];
         let server = server(move |_| Some(Step::answer(429, &refusal, ""))).await;
@@ -380,7 +380,7 @@ fn refused_call_gives_its_place_to_one_other() {
 }
 
 #[test]
-fn an_account_that_grants_nothing_ends_the_batch() {
+fn batch_ends_when_account_grants_nothing() {
     quick(async {
         let server = server(|_| Some(Step::status(429))).await;
         let deadline = Duration::from_secs(20);
@@ -395,7 +395,7 @@ fn an_account_that_grants_nothing_ends_the_batch() {
 }
 
 #[test]
-fn a_panic_is_passed_on_and_the_others_go_on() {
+fn panic_propagates_and_other_calls_continue() {
     quick(async {
         let server = server(|_| None).await;
         let client = server.client_with(|builder| {
@@ -428,7 +428,7 @@ fn thread_local_count() -> usize {
 }
 
 #[test]
-fn outside_a_runtime_each_call_is_an_error() {
+fn batch_outside_runtime_gives_errors() {
     let client = nobody().build().unwrap();
     let mut batch = Batch::new(calls(&client, 20));
     let mut next = || match pin!(batch.next()).poll(&mut Context::from_waker(Waker::noop())) {
@@ -446,7 +446,7 @@ fn outside_a_runtime_each_call_is_an_error() {
 }
 
 #[test]
-fn spans_of_the_calls_are_children_of_the_callers() {
+fn call_spans_are_children_of_current_span() {
     let captured = capture(|| {
         quick(async {
             let server = server(|_| None).await;
@@ -462,7 +462,7 @@ fn spans_of_the_calls_are_children_of_the_callers() {
 }
 
 #[test]
-fn the_debug_of_a_batch_tells_its_state() {
+fn debug_shows_progress() {
     let client = nobody().build().unwrap();
     let mut batch = Batch::new(calls(&client, 2)).concurrency(3);
     batch.stop();

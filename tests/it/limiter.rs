@@ -50,7 +50,7 @@ fn answered(fake: &FakeSigmaMind, status: StatusCode) -> usize {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_however_many_are_sent_at_once() {
+async fn concurrent_calls_lose_nothing_under_rate_limit() {
     for retry_after in [
         RetryAfter::Seconds,
         RetryAfter::Milliseconds,
@@ -68,7 +68,7 @@ async fn nothing_is_lost_however_many_are_sent_at_once() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_batch_is_lost() {
+async fn batch_loses_nothing_under_rate_limit() {
     let (fake, client) = limited(80, RetryAfter::Seconds);
     let mut batch = Batch::new(calls(&client, 80)).concurrency(64);
     let mut outcomes = 0;
@@ -85,7 +85,7 @@ fn refusal(seconds: &str) -> Step {
 }
 
 #[test]
-fn refusals_are_counted_neither_as_retries_nor_as_failures() {
+fn rate_limited_attempts_do_not_count_as_retries() {
     quick(async {
         // More than the budget of failures has.
         let server = Server::start(vec![refusal("1"); 15]).await;
@@ -96,7 +96,7 @@ fn refusals_are_counted_neither_as_retries_nor_as_failures() {
 }
 
 #[test]
-fn with_no_retries_a_refusal_is_returned_and_the_next_call_waits() {
+fn max_retries_zero_returns_429_and_next_call_waits() {
     quick(async {
         let server = Server::start([refusal("5")]).await;
         let client = server.client();
@@ -110,7 +110,7 @@ fn with_no_retries_a_refusal_is_returned_and_the_next_call_waits() {
 }
 
 #[test]
-fn a_wait_that_does_not_fit_is_an_error_of_a_call_that_sent_nothing() {
+fn pause_beyond_timeout_fails_unsent() {
     quick(async {
         let server = Server::start([refusal("50")]).await;
         let client = server.client();
@@ -135,7 +135,7 @@ fn a_wait_that_does_not_fit_is_an_error_of_a_call_that_sent_nothing() {
 }
 
 #[test]
-fn a_server_that_is_out_of_order_holds_everybody() {
+fn unavailable_server_pauses_all_clones() {
     quick(async {
         let outage = Step::answer(503, &[("retry-after", "30")], "");
         let server = Server::start([outage]).await;
@@ -150,7 +150,7 @@ fn a_server_that_is_out_of_order_holds_everybody() {
 }
 
 #[test]
-fn a_rate_limit_of_the_callers_is_kept_from_the_first_request_on() {
+fn configured_rate_limit_applies_from_first_request() {
     quick(async {
         let server = Server::start([]).await;
         let client = server.client_with(|builder| builder.rate_limit(2.0));
@@ -323,7 +323,7 @@ fn status_tells_pause_and_rate() {
 }
 
 #[test]
-fn an_operator_sees_when_the_limiter_starts_and_ends() {
+fn limiter_logs_when_it_starts_and_ends() {
     let captured = capture(|| {
         quick(async {
             let server = Server::start([refusal("2")]).await;
