@@ -58,13 +58,26 @@ impl TestEnv {
 
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sigmamind"));
+        // No setting of the outside changes what the program does or prints.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy().to_uppercase();
+            let settings = [
+                "SIGMAMIND_",
+                "SSL_CERT_",
+                "RUST_",
+                "NO_COLOR",
+                "CLICOLOR",
+                "COLUMNS",
+            ];
+            if text.ends_with("_PROXY") || settings.iter().any(|start| text.starts_with(start)) {
+                command.env_remove(name);
+            }
+        }
         command
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env("SIGMAMIND_BASE_URL", self.fake.url())
-            .env("SIGMAMIND_API_KEY", self.fake.key())
-            .env_remove("SIGMAMIND_API_KEY_FILE")
-            .env_remove("SIGMAMIND_TRUNK_PASSWORD");
+            .env("SIGMAMIND_API_KEY", self.fake.key());
         command
     }
 
