@@ -110,7 +110,7 @@ impl<T> Call<T> {
     #[allow(dead_code, reason = "a document may have none")]
     pub(crate) fn query(mut self, query: &impl Serialize) -> Self {
         if let Ok(request) = &mut self.request {
-            let added = self.operation.encode_query(query).map_err(Violation::from);
+            let added = self.operation.encode_query(query);
             let added = added.and_then(|query| request.add_query(query, &self.inner.base_url));
             if let Err(violation) = added {
                 self.request = Err(violation);
@@ -128,7 +128,7 @@ impl<T> Call<T> {
         let checked = shape.map_or(Ok(()), |(name, shape)| shape.check_header(name, &value));
         match (&mut self.request, checked) {
             (Ok(request), Ok(())) => request.hidden.push((value.clone(), false)),
-            (request @ Ok(_), Err(violation)) => *request = Err(violation.into()),
+            (request @ Ok(_), Err(violation)) => *request = Err(violation),
             (Err(_), _) => {}
         }
         self.header(name, value)

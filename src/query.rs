@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::operation::Operation;
+use crate::{error::Violation, operation::Operation};
 
 /// All but the unreserved characters of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -22,8 +22,8 @@ pub(crate) struct Query {
 
 impl Operation {
     /// Checks and encodes a query, which is an object of scalars and of lists of them.
-    pub(crate) fn encode_query(&self, query: &impl Serialize) -> Result<Query, String> {
-        let unreadable = |error: serde_json::Error| error.to_string();
+    pub(crate) fn encode_query(&self, query: &impl Serialize) -> Result<Query, Violation> {
+        let unreadable = |error: serde_json::Error| Violation::from(error.to_string());
         let json = serde_json::to_string(query).map_err(unreadable)?;
         let mut hidden = Vec::new();
         if let Some(shape) = self.query {
@@ -146,7 +146,10 @@ mod tests {
                 Err("`x` is null, which a query cannot have"),
             ),
         ] {
-            let found = OPERATION.encode_query(&query).map(|query| query.text);
+            let found = OPERATION
+                .encode_query(&query)
+                .map(|query| query.text)
+                .map_err(|violation| violation.reason);
             assert_eq!(
                 found,
                 encoded.map(ToOwned::to_owned).map_err(ToOwned::to_owned),

@@ -3,12 +3,15 @@
 use std::{borrow::Cow, cell::RefCell, cmp::Ordering, collections::BTreeSet, fmt};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Value;
 
-use crate::operation::{Limit, Number, Operation, Parameter, Shape};
+use crate::{
+    error::{Error, Violation},
+    operation::{Limit, Number, Operation, Parameter, Shape},
+};
 
 const INVALID_PATH: &str = "a path parameter is empty or is not one path segment";
 
@@ -16,7 +19,7 @@ impl Operation {
     /// Refuses a request that the document does not allow, or that would go astray.
     ///
     /// `path` is what comes after the base URL's own; `body` is JSON.
-    pub(crate) fn check(&self, path: &str, body: Option<&[u8]>) -> Result<(), String> {
+    pub(crate) fn check(&self, path: &str, body: Option<&[u8]>) -> Result<(), Violation> {
         // An escaped slash becomes a separator at many a server. The generator leaves `.`, `..` and
         // `\` alone, and the URL has taken them for steps.
         let is_sound =
@@ -45,9 +48,17 @@ impl Operation {
     }
 }
 
+/// Checks a value that would be the body of a request.
+#[allow(dead_code, reason = "a document may have no bodies")]
+pub(crate) fn validate(shape: &'static Shape, value: &impl Serialize) -> Result<(), Error> {
+    let body = serde_json::to_vec(value)
+        .map_err(|error| Error::invalid_request(format!("the body is not JSON: {error}")))?;
+    shape.check_object(&body).map_err(Error::invalid_request)
+}
+
 impl Shape {
     /// Checks a body or a query.
-    pub fn check_object(&'static self, json: &[u8]) -> Result<(), String> {
+    pub fn check_object(&'static self, json: &[u8]) -> Result<(), Violation> {
         if self.limited {
             self.check_body(json)
         } else {
@@ -56,11 +67,11 @@ impl Shape {
     }
 
     /// Checks the value of a header.
-    pub fn check_header(&self, name: &str, value: &str) -> Result<(), String> {
+    pub fn check_header(&self, name: &str, value: &str) -> Result<(), Violation> {
         self.check_text(value, &Location::Name(name, &Location::Root))
     }
 
-    fn check_body(&'static self, body: &[u8]) -> Result<(), String> {
+    fn check_body(&'static self, body: &[u8]) -> Result<(), Violation> {
         let below = |shapes: &[(&str, &Self)]| shapes.iter().any(|(_, shape)| shape.limited);
         if let [Limit::MinProperties(1)] = self.limits
             && !below(self.properties)
@@ -79,12 +90,12 @@ impl Shape {
         match (validated, refusal.into_inner()) {
             (Ok(()), _) => Ok(()),
             (Err(_), Some(refusal)) => Err(refusal),
-            (Err(error), None) => Err(format!("the body cannot be validated: {error}")),
+            (Err(error), None) => Err(format!("the body cannot be validated: {error}").into()),
         }
     }
 
     /// Checks a text, or a number that is written as one.
-    fn check_text(&self, text: &str, location: &Location<'_>) -> Result<(), String> {
+    fn check_text(&self, text: &str, location: &Location<'_>) -> Result<(), Violation> {
         self.limits.iter().try_for_each(|limit| {
             let violation = match limit {
                 Limit::MinLength(_) | Limit::MaxLength(_) => {
@@ -99,7 +110,7 @@ impl Shape {
                 }
                 _ => return limit.check_number(text, location),
             };
-            Err(format!("{location} {violation}"))
+            Err(location.violation(violation))
         })
     }
 }
@@ -114,7 +125,7 @@ impl Limit {
     }
 
     /// Checks a number by its text; the value is not repeated, since it may not be for everyone.
-    fn check_number(&self, text: &str, location: &Location<'_>) -> Result<(), String> {
+    fn check_number(&self, text: &str, location: &Location<'_>) -> Result<(), Violation> {
         let Some(number) = Number::parse(text) else {
             return Ok(()); // the type guards it
         };
@@ -139,12 +150,12 @@ impl Limit {
         if holds {
             Ok(())
         } else {
-            Err(format!("{location} {rule}"))
+            Err(location.violation(rule))
         }
     }
 
     /// Checks the size of a value of the kind that the limit is for; other kinds are not limited.
-    fn check_size(&self, size: Size, location: &Location<'_>) -> Result<(), String> {
+    fn check_size(&self, size: Size, location: &Location<'_>) -> Result<(), Violation> {
         let violation = match (self, size) {
             (Self::MinLength(min), Size::Characters(count)) if count < *min => {
                 let plural = if count == 1 { "" } else { "s" };
@@ -168,7 +179,7 @@ impl Limit {
             }
             _ => return Ok(()),
         };
-        Err(format!("{location} {violation}"))
+        Err(location.violation(violation))
     }
 }
 
@@ -222,6 +233,20 @@ impl Location<'_> {
     }
 }
 
+impl Location<'_> {
+    /// Names the rule that the value at this place breaks.
+    fn violation(&self, rule: impl fmt::Display) -> Violation {
+        let property = match self {
+            Self::Root => None,
+            Self::Name(..) => Some(self.to_string().replace('`', "")),
+        };
+        Violation {
+            reason: format!("{self} {rule}"),
+            property,
+        }
+    }
+}
+
 impl fmt::Display for Location<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Self::Root = self {
@@ -237,12 +262,12 @@ impl fmt::Display for Location<'_> {
 struct Validator<'a> {
     shape: &'static Shape,
     location: &'a Location<'a>,
-    refusal: &'a RefCell<Option<String>>,
+    refusal: &'a RefCell<Option<Violation>>,
 }
 
 impl Validator<'_> {
     /// Ends the validation: serde's errors would add a place in the JSON.
-    fn end<E: serde::de::Error>(&self, checked: Result<(), String>) -> Result<(), E> {
+    fn end<E: serde::de::Error>(&self, checked: Result<(), Violation>) -> Result<(), E> {
         checked.map_err(|refusal| {
             self.refusal.replace(Some(refusal));
             E::custom("refused")
@@ -322,7 +347,7 @@ impl<'de> Visitor<'de> for Validator<'_> {
             while let Some(value) = items.next_element::<Value>()? {
                 item().deserialize(&value).map_err(A::Error::custom)?;
                 if !seen.insert(value.to_string()) {
-                    return self.end(Err(format!("{} has duplicate items", self.location)));
+                    return self.end(Err(self.location.violation("has duplicate items")));
                 }
                 count += 1;
             }
@@ -362,6 +387,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn check(path: &str, body: Option<&[u8]>) -> Result<(), String> {
+        OPERATION
+            .check(path, body)
+            .map_err(|violation| violation.reason)
+    }
     use crate::operation::{Pattern, UNDOCUMENTED};
 
     static WORD: Shape = Shape {
@@ -556,11 +587,11 @@ mod tests {
             ),
         ] {
             let body = body.to_string();
-            let checked = OPERATION.check(PATH, Some(body.as_bytes()));
+            let checked = check(PATH, Some(body.as_bytes()));
             assert_eq!(checked, Err(refusal.to_owned()), "{body}");
         }
         let deep = format!("{}{}", "{\"inner\":".repeat(200), "}".repeat(200));
-        let checked = OPERATION.check(PATH, Some(deep.as_bytes()));
+        let checked = check(PATH, Some(deep.as_bytes()));
         let refusal =
             "the body cannot be validated: recursion limit exceeded at line 1 column 1144";
         assert_eq!(checked, Err(refusal.to_owned()));
@@ -585,7 +616,12 @@ mod tests {
         ];
         for (shape, place) in BELOW.iter().zip(["word", "*"]) {
             let refusal = format!("`{place}` is too short: 1 character, minimum 2");
-            assert_eq!(shape.check_body(br#"{"word":"a"}"#), Err(refusal));
+            assert_eq!(
+                shape
+                    .check_body(br#"{"word":"a"}"#)
+                    .map_err(|violation| violation.reason),
+                Err(refusal)
+            );
         }
     }
 
@@ -598,7 +634,7 @@ mod tests {
 
     #[test]
     fn path_outside_template_is_refused() {
-        let check = |path| OPERATION.check(path, None);
+        let check = |path| check(path, None);
         assert_eq!(check(PATH), Ok(()));
         assert_eq!(check("/v1/words/%C3%B6%C3%B6/1.5/"), Ok(()));
         for astray in [
@@ -649,7 +685,7 @@ mod tests {
         fn validation_agrees_with_json_schema(body in body()) {
             static VALIDATOR: LazyLock<jsonschema::Validator> =
                 LazyLock::new(|| jsonschema::validator_for(&schema()).unwrap());
-            let checked = OPERATION.check(PATH, Some(body.to_string().as_bytes()));
+            let checked = check(PATH, Some(body.to_string().as_bytes()));
             prop_assert_eq!(checked.is_ok(), VALIDATOR.is_valid(&body), "{}: {:?}", body, checked);
         }
     }

@@ -12,8 +12,9 @@ pub const LONGEST: usize = 200;
 /// What the generator calls the map of the properties that are not described.
 pub const EXTRA: &str = "extra";
 /// Methods of all types, which a setter would take the place of.
-const OF_TYPES: [&str; 10] = [
+const OF_TYPES: [&str; 11] = [
     "new",
+    "validate",
     "default",
     "clone",
     "eq",

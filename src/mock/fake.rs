@@ -448,7 +448,7 @@ impl Shared {
         // Patterns, which one engine reads here and in the client.
         let shape = OPERATION.body;
         if let Some(Err(violation)) = shape.map(|shape| shape.check_object(body)) {
-            return refuse(StatusCode::UNPROCESSABLE_ENTITY, &violation);
+            return refuse(StatusCode::UNPROCESSABLE_ENTITY, &violation.reason);
         }
         let Some(properties) = held.numbers.get_mut(number) else {
             return refuse(

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use sigmamind::{Client, ErrorKind, Secret, http::Method};
+use sigmamind::{Client, ErrorKind, PhoneNumberUpdate, Secret, http::Method};
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpListener};
 
 use crate::server::{KEY, Server, Step, call, error_of, http, quick};
@@ -257,6 +257,14 @@ fn property_names_what_a_response_or_a_request_has_wrong() {
         let error = error_of(Step::answer(200, &[], r#"["a"]"#)).await;
         assert_eq!(error.property(), None);
     });
+}
+
+#[test]
+fn update_is_validated_without_a_client() {
+    let error = PhoneNumberUpdate::default().validate().unwrap_err();
+    assert!(error.is_invalid_request() && error.property().is_none());
+    let update = PhoneNumberUpdate::default().friendly_name("Support Line");
+    assert!(update.validate().is_ok());
 }
 
 #[test]

@@ -24,7 +24,22 @@ impl Model<'_> {
         let shapes = objects.map(|(name, schema)| {
             let ident = format_ident!("shape_{name}");
             let shape = self.shape(schema, self.direction(name), false);
-            quote!(static #ident: Shape = #shape;)
+            let ty = format_ident!("{name}");
+            quote! {
+                static #ident: Shape = #shape;
+
+                impl super::types::#ty {
+                    /// Checks the value against the limits of the document, without a client.
+                    ///
+                    /// # Errors
+                    ///
+                    /// [`Error::is_invalid_request`](crate::Error::is_invalid_request) if it breaks
+                    /// one; [`Error::property`](crate::Error::property) names the property.
+                    pub fn validate(&self) -> ::std::result::Result<(), crate::Error> {
+                        crate::validation::validate(&#ident, self)
+                    }
+                }
+            }
         });
         let schemas = self.in_requests.iter();
         let schemas = schemas.map(|name| {
