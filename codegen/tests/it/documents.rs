@@ -97,7 +97,7 @@ fn cases() -> Vec<(String, Value)> {
 }
 
 #[test]
-fn every_document_of_the_corpus_ends_as_it_must() {
+fn corpus_document_ends_as_expected() {
     let mut wrong = Vec::new();
     for (what, the_case) in cases() {
         let (document, expected) = case(&the_case);
@@ -253,7 +253,7 @@ fn schemas_become_types() {
 }
 
 #[test]
-fn what_is_no_mapping_or_says_a_thing_twice_is_refused() {
+fn malformed_yaml_is_refused() {
     let many = format!("a: &a [{}]\nb: [{}]", "1,".repeat(1_000), "*a,".repeat(300));
     for (text, expected) in [
         ("", "it is empty"),
@@ -275,7 +275,7 @@ fn listed(count: usize) -> Value {
 }
 
 #[test]
-fn a_type_may_have_a_thousand_properties_or_values_and_a_document_nine_thousand() {
+fn too_many_properties_or_values_are_refused() {
     let object = |count: usize| {
         let properties = (0..count).map(|index| (format!("p{index}"), json!({})));
         json!({ "type": "object", "properties": properties.collect::<Value>() })
@@ -358,7 +358,7 @@ fn chain_of_types_that_is_too_long_for_rustc_is_refused() {
 }
 
 #[test]
-fn an_answer_that_the_method_does_not_have_is_named_by_its_type() {
+fn other_response_type_is_named() {
     for (schema, name) in [
         (json!({ "type": "string" }), "str"),
         (json!({ "type": "string", "format": "e164" }), "E164"),
@@ -384,7 +384,7 @@ fn an_answer_that_the_method_does_not_have_is_named_by_its_type() {
 }
 
 #[test]
-fn a_document_may_have_a_mebibyte() {
+fn document_above_one_mebibyte_is_refused() {
     let text = include_str!("../../../openapi.yaml").to_owned() + "#";
     let padded = |length: usize| text.clone() + &"-".repeat(length - text.len());
     assert!(build(&padded(1 << 20)).is_ok());
@@ -434,7 +434,7 @@ fn generated_code_is_the_golden_file() {
 }
 
 #[test]
-fn fields_stand_in_the_order_of_the_document() {
+fn fields_keep_document_order() {
     let text = include_str!("../../../openapi.yaml");
     let code = build(text).unwrap().code;
     let places = |names: &[&str], within: &str| {
@@ -583,7 +583,7 @@ mod mutated {
 
     /// Only from documents that build: what is refused already stays refused for the same reason.
     #[test]
-    fn documents_become_a_client_or_are_refused() {
+    fn mutated_document_builds_or_is_refused() {
         let documents = cases().into_iter().map(|(_, it)| case(&it).0);
         let documents: Vec<_> = documents
             .filter(|document| build(&document.to_string()).is_ok())
