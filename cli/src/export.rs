@@ -97,6 +97,10 @@ impl Export {
         u16::try_from(index).unwrap_or(u16::MAX)
     }
 
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
     pub fn contains(&self, number: &E164) -> bool {
         self.numbers.contains_key(number)
     }

@@ -25,6 +25,10 @@ use crate::{
     ui,
 };
 
+/// How many numbers are compared with what was reported after the job: enough to tell whether the
+/// old values are from before it, and few enough to be kept in memory.
+const COMPARED: usize = 100_000;
+
 /// A job that is to be set back.
 struct Rollback<'r> {
     job: Job,
@@ -44,7 +48,10 @@ pub fn rollback(args: &RollbackArgs, columns: &Columns) -> Result<Exit> {
     };
     let (job, history) = journal::peek(&args.journal, &mut |seen| match seen {
         Seen::Before(number, values) => insert(&mut kept, number, &values, &is_property),
-        Seen::Reported(number, values) => insert(&mut after, number, &values, &is_property),
+        Seen::Reported(number, values) if after.len() < COMPARED => {
+            insert(&mut after, number, &values, &is_property);
+        }
+        Seen::Reported(..) => {}
     })?;
     let rollback = Rollback {
         job,
