@@ -34,6 +34,9 @@ const HEAD_START: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Such pauses double so many times: the longest are 6.4 to 12.8 s.
 const PAUSE_DOUBLINGS: u32 = 5;
+/// The longest part of a pause that is added to it, so that processes with one key come back one
+/// after the other.
+const MAX_SPREAD: Duration = Duration::from_secs(1);
 /// A timer of tokio's may be so late. Requests catch up with their schedule by no more.
 const TIMER_SLACK: Duration = Duration::from_millis(1);
 
@@ -285,7 +288,8 @@ impl Controller {
     fn end_pause(&mut self, pause: Pause, mut throttle: Throttle) {
         let first = throttle.estimate.guess(pause.until);
         // Half the time between two requests, or a part of a long pause.
-        let spread = (pause.wait / 20).max(throttle.estimate.spacing() / 2);
+        let part = (pause.wait / 20).min(MAX_SPREAD);
+        let spread = part.max(throttle.estimate.spacing() / 2);
         let spread = spread.min(pause.wait.max(Duration::from_secs(1)) / 2);
         let since = pause.until.saturating_add(spread.mul_f64(pause.random));
         throttle.starving_since.get_or_insert(since);
