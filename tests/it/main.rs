@@ -18,6 +18,7 @@ mod mock;
 mod properties;
 mod proxies;
 mod random;
+mod readme;
 mod retries;
 mod secrets;
 mod server;
