@@ -82,7 +82,7 @@ fn log(fake: &FakeSigmaMind, logged: &mut usize) {
 fn phone(names: &[String], known: &Map<String, Value>) -> PhoneNumber {
     let mut properties = Map::new();
     for name in names {
-        let value = counterpart(known, name).filter(|value| **value != Value::from(""));
+        let value = counterpart(known, name).filter(|value| value.as_str() != Some(""));
         if let Some(value) = value {
             properties.insert(name.clone(), value.clone());
         }

@@ -100,7 +100,7 @@ impl State {
     fn answer(&mut self, number: &str) -> String {
         let granted = || answer(200, "", &ANSWER.replace(NUMBER, number));
         let index = index(number).unwrap_or_default();
-        if let Some(hint) = self.troubled(index) {
+        if let Some(Refusal { hint }) = self.troubled(index) {
             let hint = hint.map(|wait| format!("retry-after: {wait}\r\n"));
             return answer(429, &hint.unwrap_or_default(), "");
         }
@@ -125,19 +125,26 @@ impl State {
     }
 }
 
+/// A refusal, with the seconds that its `Retry-After` asks for.
+struct Refusal {
+    hint: Option<u32>,
+}
+
 impl State {
-    /// The hint of a refusal that has nothing to do with the rate, if there is one.
-    fn troubled(&mut self, index: usize) -> Option<Option<u32>> {
+    /// Returns a refusal that has nothing to do with the rate, if there is one.
+    fn troubled(&mut self, index: usize) -> Option<Refusal> {
         let trouble = self.trouble.as_ref()?;
         let age = self.first.get_or_insert_with(Instant::now).elapsed();
         if let Some((from, to)) = trouble.pause
             && (from..to).contains(&age.as_secs_f64())
         {
             let left = Duration::from_secs_f64(to).saturating_sub(age).as_secs() + 1;
-            return Some(u32::try_from(left).ok());
+            return Some(Refusal {
+                hint: u32::try_from(left).ok(),
+            });
         }
         let refused = trouble.bad.contains(&index) || fastrand::f64() < trouble.random;
-        refused.then_some(trouble.hint)
+        refused.then_some(Refusal { hint: trouble.hint })
     }
 }
 
