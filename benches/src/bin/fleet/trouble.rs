@@ -51,7 +51,7 @@ impl Job {
         let client = Client::builder()
             .api_key(KEY)
             .base_url(&*server.url)
-            .max_retry_after(Duration::from_secs(2 * 60))
+            .max_retry_after(Duration::from_mins(2))
             .build()?;
         let numbers: Vec<E164> = (0..self.calls)
             .map(|index| number(index).parse())
