@@ -220,6 +220,17 @@ impl Error {
         }
     }
 
+    /// Returns why the request or the configuration is invalid, without the label that `Display`
+    /// puts before it; `None` for other errors.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match &self.0.cause {
+            Cause::InvalidRequest(violation) => Some(&violation.reason),
+            Cause::Configuration(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Returns the HTTP status of the last attempt, or `None` if no response arrived.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {

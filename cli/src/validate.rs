@@ -70,10 +70,7 @@ pub fn update(change: &Change) -> std::result::Result<PhoneNumberUpdate, String>
 
 /// Returns the library's reason without the label that it gives all reasons of this kind.
 pub fn reason(error: &sigmamind::Error) -> String {
-    let text = error.to_string();
-    let bare = text
-        .strip_prefix("invalid request: ")
-        .or_else(|| text.strip_prefix("invalid input: "))
-        .or_else(|| text.strip_prefix("invalid configuration: "));
-    bare.unwrap_or(&text).to_owned()
+    error
+        .reason()
+        .map_or_else(|| error.to_string(), str::to_owned)
 }

@@ -263,6 +263,8 @@ fn property_names_what_a_response_or_a_request_has_wrong() {
 fn update_is_validated_without_a_client() {
     let error = PhoneNumberUpdate::default().validate().unwrap_err();
     assert!(error.is_invalid_request() && error.property().is_none());
+    let reason = error.reason().expect("a reason");
+    assert_eq!(error.to_string(), format!("invalid request: {reason}"));
     let update = PhoneNumberUpdate::default().friendly_name("Support Line");
     assert!(update.validate().is_ok());
 }
