@@ -123,8 +123,8 @@ impl MockSigmaMind {
 
     /// Sets what an update that fits `when` gets.
     ///
-    /// What is not said does not matter: a `when` without conditions fits every update. The
-    /// returned handle tells how often it was used and can be asserted on.
+    /// Conditions that are not set are not checked: a `when` without conditions fits every
+    /// update. The returned handle counts how often it was used and can be asserted on.
     pub fn update_phone_number(
         &self,
         expect: impl FnOnce(UpdatePhoneNumberWhen, UpdatePhoneNumberThen),
@@ -234,8 +234,10 @@ impl When {
     /// If the operation's path has no such parameter.
     pub fn path_parameter(self, name: &str, value: &str) -> Self {
         let operation = self.operation;
-        let index = operation.parameters().position(|known| known == name);
-        let index = index.unwrap_or_else(|| panic!("{} has no parameter `{name}`", operation.path));
+        let index = operation
+            .parameters()
+            .position(|known| known == name)
+            .unwrap_or_else(|| panic!("{} has no parameter `{name}`", operation.path));
         let value = value.to_owned();
         self.map(|inner| {
             inner.is_true(move |request| {
@@ -272,7 +274,7 @@ impl When {
     }
 }
 
-/// What the requests of an expectation get.
+/// Response to the requests of an expectation.
 pub struct Then(httpmock::Then);
 
 #[allow(
@@ -363,7 +365,7 @@ impl UpdatePhoneNumberWhen {
     }
 }
 
-/// What the updates of an expectation get.
+/// Response to the updates of an expectation.
 pub struct UpdatePhoneNumberThen(Then);
 
 #[allow(

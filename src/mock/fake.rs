@@ -75,7 +75,7 @@ const OPERATION: &Operation = &operations::UPDATE_PHONE_NUMBER;
 /// # }
 /// ```
 pub struct FakeSigmaMind {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
     url: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -87,13 +87,13 @@ pub struct FakeSigmaMind {
 pub struct Received {
     /// The number it was for.
     pub number: E164,
-    /// What it was to change; a secret in it is read with [`Secret::expose`](crate::Secret::expose).
+    /// The requested changes. [`Secret::expose`](crate::Secret::expose) returns a secret in it.
     pub update: PhoneNumberUpdate,
     /// The status it was answered with.
     pub status: StatusCode,
 }
 
-/// How a [`FakeSigmaMind`] says when to come back to what it refuses for its rate limit.
+/// Form in which a [`FakeSigmaMind`] says when to retry a request that its rate limit refuses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RetryAfter {
@@ -106,24 +106,24 @@ pub enum RetryAfter {
     Absent,
 }
 
-struct Shared {
+struct Inner {
     schema: Validator,
-    held: Mutex<Held>,
+    state: Mutex<FakeState>,
 }
 
 #[derive(Default)]
-struct Held {
+struct FakeState {
     /// The numbers with their properties as they stand in a response.
     numbers: HashMap<String, Map<String, Value>>,
     received: Vec<Received>,
-    /// So many times each.
+    /// Each with the count of times left.
     failures: VecDeque<(usize, StatusCode)>,
     limit: Option<Bucket>,
     retry_after: RetryAfter,
     delay: Duration,
 }
 
-impl Held {
+impl FakeState {
     fn next_failure(&mut self) -> Option<StatusCode> {
         while let Some((times, status)) = self.failures.front_mut() {
             if let Some(left) = times.checked_sub(1) {
@@ -217,9 +217,9 @@ impl FakeSigmaMind {
         let schema = jsonschema::draft202012::options()
             .build(&schema)
             .expect("the document's schema is one");
-        let shared = Arc::new(Shared {
+        let inner = Arc::new(Inner {
             schema,
-            held: Mutex::default(),
+            state: Mutex::default(),
         });
         let method = Method::from_bytes(OPERATION.method.as_bytes())
             .ok()
@@ -227,13 +227,13 @@ impl FakeSigmaMind {
             .expect("the document's method is one");
         let router = Router::new()
             .route(OPERATION.path, on(method, update))
-            .with_state(shared.clone());
+            .with_state(inner.clone());
 
         let address = listener.local_addr().expect("the listener has an address");
         listener.set_nonblocking(true).expect("a socket can wait");
         let (stop, stopped) = oneshot::channel::<()>();
-        let thread = thread::Builder::new().name("FakeSigmaMind".into());
-        let thread = thread
+        let thread = thread::Builder::new()
+            .name("FakeSigmaMind".into())
             .spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
@@ -249,7 +249,7 @@ impl FakeSigmaMind {
             })
             .expect("a thread");
         Self {
-            shared,
+            inner,
             url: format!("http://{address}"),
             stop: Some(stop),
             thread: Some(thread),
@@ -265,21 +265,21 @@ impl FakeSigmaMind {
         let Ok(Value::Object(properties)) = serde_json::to_value(phone) else {
             unreachable!("a phone number is a JSON object");
         };
-        self.held()
+        self.state()
             .numbers
             .insert(number.as_str().to_owned(), properties);
     }
 
-    /// What the server would answer about a number now; `None` if it does not know it.
+    /// Returns the current properties of a number, or `None` if the server does not know it.
     #[must_use]
     pub fn get(&self, number: &E164) -> Option<PhoneNumber> {
-        let properties = self.held().numbers.get(number.as_str())?.clone();
+        let properties = self.state().numbers.get(number.as_str())?.clone();
         serde_json::from_value(properties.into()).ok()
     }
 
     /// Lets the server forget a number.
     pub fn remove(&self, number: &E164) {
-        self.held().numbers.remove(number.as_str());
+        self.state().numbers.remove(number.as_str());
     }
 
     /// The updates that came, in their order, whatever they were answered.
@@ -287,7 +287,7 @@ impl FakeSigmaMind {
     /// Requests that carry no update for an E.164 number are left out; the client sends none.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        self.held().received.clone()
+        self.state().received.clone()
     }
 
     /// Answers the next `times` requests with `status`, and applies nothing of them.
@@ -302,7 +302,7 @@ impl FakeSigmaMind {
             .ok()
             .filter(|status| status.is_client_error() || status.is_server_error())
             .expect("a status of 400 to 599");
-        self.held().failures.push_back((times, status));
+        self.state().failures.push_back((times, status));
     }
 
     /// Grants so many requests a second from now on, and answers 429 to the others. Default: all.
@@ -344,18 +344,18 @@ impl FakeSigmaMind {
             per_second.is_finite() && per_second > 0.0,
             "the rate limit is not a number above zero; give requests per second"
         );
-        self.held().limit = Some(Bucket::new(per_second));
+        self.state().limit = Some(Bucket::new(per_second));
     }
 
     /// Lets refusals for the [rate limit](Self::rate_limit) say in this way when to come back.
     /// Default: [`RetryAfter::Seconds`].
     pub fn retry_after(&self, retry_after: RetryAfter) {
-        self.held().retry_after = retry_after;
+        self.state().retry_after = retry_after;
     }
 
     /// Sends each answer this much later from now on; the update itself is applied at once.
     pub fn delay(&self, delay: Duration) {
-        self.held().delay = delay;
+        self.state().delay = delay;
     }
 
     /// A client with this server's URL and key, and else the default settings.
@@ -381,8 +381,8 @@ impl FakeSigmaMind {
         KEY
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.shared.lock()
+    fn state(&self) -> MutexGuard<'_, FakeState> {
+        self.inner.lock()
     }
 }
 
@@ -403,26 +403,26 @@ impl fmt::Debug for FakeSigmaMind {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, FakeState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The status and the body that a request gets.
+    /// Returns the status and the body of the response to a request.
     fn answer(
         &self,
-        held: &mut Held,
+        state: &mut FakeState,
         number: &str,
         headers: &HeaderMap,
         body: &[u8],
         retry_after: &mut Option<(HeaderName, HeaderValue)>,
     ) -> Result<Value, (StatusCode, String)> {
         let refuse = |status, message: &str| Err((status, message.to_owned()));
-        if let Some(status) = held.next_failure() {
+        if let Some(status) = state.next_failure() {
             return refuse(status, "the test asked for this failure");
         }
-        if let Some(Err(wait)) = held.limit.as_mut().map(Bucket::take) {
-            *retry_after = held.retry_after.header(wait);
+        if let Some(Err(wait)) = state.limit.as_mut().map(Bucket::take) {
+            *retry_after = state.retry_after.header(wait);
             let status = StatusCode::TOO_MANY_REQUESTS;
             return refuse(status, "there are too many requests");
         }
@@ -450,7 +450,7 @@ impl Shared {
         if let Some(Err(violation)) = shape.map(|shape| shape.check_object(body)) {
             return refuse(StatusCode::UNPROCESSABLE_ENTITY, &violation.reason);
         }
-        let Some(properties) = held.numbers.get_mut(number) else {
+        let Some(properties) = state.numbers.get_mut(number) else {
             return refuse(
                 StatusCode::NOT_FOUND,
                 "there is no such number in this account",
@@ -472,15 +472,15 @@ impl Shared {
 }
 
 async fn update(
-    State(shared): State<Arc<Shared>>,
+    State(inner): State<Arc<Inner>>,
     Path(number): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let mut retry_after = None;
     let (status, body, delay) = {
-        let mut held = shared.lock();
-        let answer = shared.answer(&mut held, &number, &headers, &body, &mut retry_after);
+        let mut state = inner.lock();
+        let answer = inner.answer(&mut state, &number, &headers, &body, &mut retry_after);
         let (status, answer) = match answer {
             Ok(answer) => (StatusCode::OK, answer),
             Err((status, message)) => (status, json!({ "message": message })),
@@ -488,13 +488,13 @@ async fn update(
         if let Ok(number) = number.parse()
             && let Ok(update) = serde_json::from_slice(&body)
         {
-            held.received.push(Received {
+            state.received.push(Received {
                 number,
                 update,
                 status,
             });
         }
-        (status, answer, held.delay)
+        (status, answer, state.delay)
     };
     tokio::time::sleep(delay).await;
     let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -510,7 +510,7 @@ fn is_as_declared(headers: &HeaderMap) -> bool {
     essence.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(OPERATION.content_type))
 }
 
-/// What is wrong and where, without the value, which may be a secret.
+/// Describes the error and its location, without the value, which may be a secret.
 fn problem(error: &jsonschema::ValidationError<'_>) -> String {
     match error.instance_path().as_str().trim_start_matches('/') {
         "" => error.masked_with("the body").to_string(),
