@@ -27,22 +27,21 @@ pub struct Operation {
     pub(crate) path: &'static str,
     /// The path's, in the order of their places.
     pub(crate) parameters: &'static [Parameter],
-    /// What is in the path after the last of them.
+    /// The part of the path after the last of them.
     pub(crate) after: &'static str,
-    /// None if there is no query.
+    /// `None` if the operation has no query.
     pub(crate) query: Option<&'static Shape>,
     /// The parameters of the query whose lists are joined by commas.
     pub(crate) joined: &'static [&'static str],
     /// The headers that are required, in lower case.
     pub(crate) headers: &'static [(&'static str, &'static Shape)],
-    /// None if no body is sent.
+    /// `None` if no body is sent.
     pub(crate) body: Option<&'static Shape>,
-    /// What the body is declared as; nothing if none is sent.
+    /// Media type of the body; empty if no body is sent.
     pub(crate) content_type: &'static str,
-    /// Whether a second time has no second effect, so that it may be sent again when the server may
-    /// have seen it.
+    /// `true` if the request may be sent again after the server may have seen it.
     pub(crate) idempotent: bool,
-    /// None if no body is documented.
+    /// `None` if no body is documented.
     pub(crate) answer: Option<Answer>,
     #[cfg(feature = "mock")]
     pub(crate) mock: Mock,
@@ -53,18 +52,18 @@ pub struct Operation {
 #[allow(dead_code, reason = "a document may have none")]
 pub(crate) struct Parameter {
     pub name: &'static str,
-    /// What is in the path before it, and after the one before it.
+    /// The part of the path between the previous parameter and this one.
     pub before: &'static str,
     pub shape: &'static Shape,
 }
 
-/// What a success brings.
+/// Description of a successful response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answer {
     pub is_object: bool,
-    /// Whether one of the successes has no body.
+    /// `true` if one of the successful responses has no body.
     pub may_be_empty: bool,
-    /// Whether its `Debug` hides by itself what may not be shown.
+    /// `true` if its `Debug` redacts by itself.
     pub shown: bool,
     /// The names of the documented properties.
     pub properties: &'static [&'static str],
@@ -72,7 +71,7 @@ pub(crate) struct Answer {
     pub is_blank: Option<fn(&dyn Any) -> bool>,
 }
 
-/// Whether an answer of this type has nothing in it.
+/// Returns whether an answer of this type is empty.
 #[allow(dead_code, reason = "a document may have no use for it")]
 pub(crate) fn is_blank<T: Default + PartialEq + 'static>(answer: &dyn Any) -> bool {
     let answer = match answer.downcast_ref::<Option<T>>() {
@@ -82,7 +81,7 @@ pub(crate) fn is_blank<T: Default + PartialEq + 'static>(answer: &dyn Any) -> bo
     answer == Some(&T::default())
 }
 
-/// What a server that plays the operation must know besides.
+/// Facts that only a mock server of the operation needs.
 #[cfg(feature = "mock")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mock {
@@ -95,7 +94,7 @@ pub(crate) struct Mock {
 /// A schema as far as sending needs it; it may refer to itself.
 #[derive(Debug)]
 pub(crate) struct Shape {
-    /// Whether the document says that its strings may be shown.
+    /// `true` if the document says that its strings may be shown.
     pub shown: bool,
     pub secret: bool,
     pub limits: &'static [Limit],
@@ -103,7 +102,7 @@ pub(crate) struct Shape {
     /// Of the properties that are not declared.
     pub additional: Option<&'static Shape>,
     pub items: Option<&'static Shape>,
-    /// Whether anything here or below has a limit.
+    /// `true` if this shape or one below it has a limit.
     pub limited: bool,
 }
 
@@ -171,7 +170,7 @@ impl fmt::Display for Number {
     }
 }
 
-/// What the document does not have: anything goes, and nothing is shown.
+/// Operation that the document does not have: accepts anything, and shows nothing.
 pub(crate) static UNDOCUMENTED: Operation = Operation {
     id: "request",
     method: "",
@@ -261,7 +260,7 @@ impl Operation {
 /// The segments of a path that stand where the operation's has a parameter, as far as the two are
 /// alike.
 pub(crate) struct Segments<'p> {
-    /// What is left of them, and of the path.
+    /// The remaining parameters and the rest of the path.
     parameters: slice::Iter<'static, Parameter>,
     pub rest: &'p str,
 }
@@ -294,8 +293,10 @@ impl Shape {
 
     pub fn property(&self, name: &str) -> &'static Self {
         let declared = self.properties.iter().find(|(known, _)| *known == name);
-        let declared = declared.map(|(_, shape)| *shape);
-        declared.or(self.additional).unwrap_or(&Self::UNKNOWN)
+        declared
+            .map(|(_, shape)| *shape)
+            .or(self.additional)
+            .unwrap_or(&Self::UNKNOWN)
     }
 
     pub fn hide(&self, value: &Value, hidden: &mut Vec<(String, bool)>) {

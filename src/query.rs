@@ -41,8 +41,8 @@ impl Operation {
                 Value::Array(items) => items,
                 value => vec![value],
             };
-            let texts = items.iter().map(|item| scalar(&name, item));
-            let texts = texts.collect::<Result<Vec<_>, _>>()?;
+            let scalars = items.iter().map(|item| scalar(&name, item));
+            let texts = scalars.collect::<Result<Vec<_>, _>>()?;
             let joined = self.joined.contains(&&*name);
             let name = escape(&name);
             if joined && !texts.is_empty() {

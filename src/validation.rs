@@ -197,7 +197,7 @@ impl Number {
         integer.or_else(|| text.parse().ok().map(Self::Float))
     }
 
-    /// How this number compares with another; exactly if both are integers.
+    /// Compares this number with another; exactly if both are integers.
     fn order(self, other: Self) -> Ordering {
         #[allow(
             clippy::cast_precision_loss,
