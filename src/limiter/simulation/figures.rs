@@ -1,7 +1,7 @@
 //! Bounds of time, refusals and shares. Each test prints its figures.
 
 use super::{
-    server::{HINTS, Slow, bucket, window},
+    server::{HINTS, Slowdown, bucket, window},
     *,
 };
 
@@ -9,7 +9,7 @@ const BUCKET: Limit = bucket(20.0, 20.0);
 const DROP: Limit = Limit::Bucket {
     rate: 20.0,
     burst: 20.0,
-    slow: Some(Slow {
+    slow: Some(Slowdown {
         rate: 5.0,
         from: 5.0,
         to: 12.0,
@@ -176,7 +176,8 @@ impl Job {
     }
 }
 
-/// How long the calls take that can be granted, on a server without a limit that answers after 20 ms.
+/// Returns the time for the calls that can be granted, on a server without a limit that answers
+/// after 20 ms.
 fn time(job: Job, trouble: Trouble, seed: u64) -> f64 {
     let setup = Setup {
         limit: Limit::None,

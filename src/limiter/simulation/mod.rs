@@ -1,5 +1,5 @@
 //! The test bed of the rate limiter: its queue and states against simulated servers and a simulated
-//! clock. It tells how fast calls are done, how often they are refused, and how fair it is.
+//! clock. It measures how fast calls are done, how often they are refused, and how fair it is.
 //!
 //! It runs in seconds: `cargo test --lib limiter`, and with all figures
 //! `cargo test --lib limiter -- --nocapture`. Whoever changes a constant compares these before
@@ -27,12 +27,12 @@ use super::{
 /// The default of `max_retry_after`.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// What a process with the key does.
+/// Work of one process with the key.
 #[derive(Debug, Clone, Copy)]
 struct Job {
     calls: u32,
     concurrency: u32,
-    /// Whether it is a `Batch`, which begins with a few calls.
+    /// `true` for a `Batch`, which begins with a few calls.
     is_batch: bool,
     /// In seconds.
     begins: f64,
@@ -75,7 +75,7 @@ enum Event {
 
 struct Process {
     job: Job,
-    /// How many of its calls can be granted.
+    /// Count of its calls that can be granted.
     good_calls: u32,
     queue: Queue,
     waiting: BTreeMap<Ticket, u32>,

@@ -12,7 +12,7 @@ use proptest::{
 };
 
 use super::{
-    server::{HINTS, Slow, bucket, window},
+    server::{HINTS, Slowdown, bucket, window},
     *,
 };
 
@@ -43,7 +43,7 @@ fn limits() -> impl Strategy<Value = Limit> {
         |(rate, burst, part, from, long)| Limit::Bucket {
             rate,
             burst,
-            slow: Some(Slow {
+            slow: Some(Slowdown {
                 rate: rate * part,
                 from,
                 to: from + long,
@@ -104,30 +104,30 @@ fn every_call_is_granted_in_order_and_within_send_bounds() {
     );
 }
 
-/// An answer to a request, or none.
+/// Outcome of a request.
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+enum RequestOutcome {
     Granted,
     Throttled(Option<Duration>),
     Unavailable(Duration),
-    /// The call was dropped, or there was no connection.
+    /// The call was dropped, or the connection failed.
     Abandoned,
-    /// There is no answer yet.
+    /// Not answered yet.
     Hangs,
 }
 
-fn fates() -> impl Strategy<Value = Fate> {
+fn request_outcomes() -> impl Strategy<Value = RequestOutcome> {
     let hint = || {
         prop_oneof![1..100_u64, 100..10_000_u64, 10_000..20_000_000_u64]
             .prop_map(Duration::from_millis)
     };
     prop_oneof![
-        2 => Just(Fate::Granted),
-        1 => Just(Fate::Throttled(None)),
-        2 => hint().prop_map(|hint| Fate::Throttled(Some(hint))),
-        1 => hint().prop_map(Fate::Unavailable),
-        1 => Just(Fate::Abandoned),
-        1 => Just(Fate::Hangs),
+        2 => Just(RequestOutcome::Granted),
+        1 => Just(RequestOutcome::Throttled(None)),
+        2 => hint().prop_map(|hint| RequestOutcome::Throttled(Some(hint))),
+        1 => hint().prop_map(RequestOutcome::Unavailable),
+        1 => Just(RequestOutcome::Abandoned),
+        1 => Just(RequestOutcome::Hangs),
     ]
 }
 
@@ -167,20 +167,26 @@ impl Bench {
         self.queue.join(self.now, waiter).expect("it has no limit")
     }
 
-    /// Lets a request that left now meet its fate.
-    fn meet(&mut self, sent: Duration, fate: Fate, random: f64, history: &mut CallHistory) {
-        let (reason, retry_after) = match fate {
-            Fate::Granted => {
+    /// Applies the outcome of a request that was sent at `sent`.
+    fn apply(
+        &mut self,
+        sent: Duration,
+        outcome: RequestOutcome,
+        random: f64,
+        history: &mut CallHistory,
+    ) {
+        let (reason, retry_after) = match outcome {
+            RequestOutcome::Granted => {
                 self.queue.controller.on_success(self.now, sent);
                 return;
             }
-            Fate::Abandoned => {
+            RequestOutcome::Abandoned => {
                 self.queue.controller.on_abandoned(sent);
                 return;
             }
-            Fate::Hangs => return self.hanging.push(sent),
-            Fate::Throttled(retry_after) => (Reason::Throttled, retry_after),
-            Fate::Unavailable(retry_after) => (Reason::Unavailable, Some(retry_after)),
+            RequestOutcome::Hangs => return self.hanging.push(sent),
+            RequestOutcome::Throttled(retry_after) => (Reason::Throttled, retry_after),
+            RequestOutcome::Unavailable(retry_after) => (Reason::Unavailable, Some(retry_after)),
         };
         let refusal = Refusal {
             reason,
@@ -196,12 +202,12 @@ impl Bench {
 fn only_time_ends_a_pause() {
     let values = (
         max_pauses(),
-        prop::collection::vec((delays(), fates(), 0.0..1.0, 0..4_u8), 1..200),
+        prop::collection::vec((delays(), request_outcomes(), 0.0..1.0, 0..4_u8), 1..200),
     );
     check(values, |(max_pause, steps)| {
         let mut bench = Bench::new(max_pause);
         let mut paused_until = Duration::ZERO;
-        for (delay, fate, random, late) in steps {
+        for (delay, outcome, random, late) in steps {
             bench.now += delay;
             let sent = match bench.queue.controller.try_acquire(bench.now) {
                 Ok(()) => {
@@ -217,13 +223,13 @@ fn only_time_ends_a_pause() {
                     }
                 }
             };
-            bench.meet(sent, fate, random, &mut CallHistory::default());
+            bench.apply(sent, outcome, random, &mut CallHistory::default());
             let until = bench.queue.controller.paused_until(bench.now);
             if paused_until > bench.now {
                 prop_assert!(
                     until >= Some(paused_until),
                     "{:?} ended {:?}",
-                    fate,
+                    outcome,
                     paused_until
                 );
             }
@@ -241,11 +247,11 @@ fn only_time_ends_a_pause() {
 fn probe_follows_every_pause() {
     let values = (
         max_pauses(),
-        prop::collection::vec((delays(), fates(), 0.0..1.0), 1..200),
+        prop::collection::vec((delays(), request_outcomes(), 0.0..1.0), 1..200),
     );
     check(values, |(max_pause, steps)| {
         let mut bench = Bench::new(max_pause);
-        for (delay, fate, random) in steps {
+        for (delay, outcome, random) in steps {
             bench.now += delay;
             let ticket = bench.join(&CallHistory::default());
             let mut waits = 0;
@@ -258,7 +264,7 @@ fn probe_follows_every_pause() {
                 bench.now = until;
             }
             bench.queue.leave(ticket);
-            bench.meet(bench.now, fate, random, &mut CallHistory::default());
+            bench.apply(bench.now, outcome, random, &mut CallHistory::default());
         }
         Ok(())
     });
@@ -266,12 +272,12 @@ fn probe_follows_every_pause() {
 
 #[test]
 fn refused_call_sends_within_bounds_whatever_the_answers() {
-    let values = prop::collection::vec((fates(), 0..20_u32, 0.0..1.0), 1..100);
+    let values = prop::collection::vec((request_outcomes(), 0..20_u32, 0.0..1.0), 1..100);
     check(values, |steps| {
         let mut bench = Bench::new(60 * SECOND);
         let mut history = CallHistory::default();
         let mut sent = Vec::new();
-        for (fate, others, random) in steps {
+        for (outcome, others, random) in steps {
             let ticket = bench.join(&history);
             while let Step::Wait(until) = bench.queue.step(bench.now, ticket) {
                 bench.now = until;
@@ -281,7 +287,7 @@ fn refused_call_sends_within_bounds_whatever_the_answers() {
                 sent.push(bench.now);
             }
             history.on_send(bench.now);
-            bench.meet(bench.now, fate, random, &mut history);
+            bench.apply(bench.now, outcome, random, &mut history);
             for _ in 0..others {
                 bench.queue.controller.on_success(bench.now, bench.now);
             }
@@ -295,17 +301,17 @@ fn refused_call_sends_within_bounds_whatever_the_answers() {
 fn own_rate_limit_is_kept() {
     let values = (
         0.01..500.0,
-        prop::collection::vec((delays(), fates()), 1..200),
+        prop::collection::vec((delays(), request_outcomes()), 1..200),
     );
     check(values, |(limit, steps)| {
         let mut bench = Bench::new(60 * SECOND);
         bench.queue = Queue::new(Controller::new(Some(limit), 60 * SECOND));
         let mut sent = Vec::new();
-        for (delay, fate) in steps {
+        for (delay, outcome) in steps {
             bench.now += delay;
             if bench.queue.controller.try_acquire(bench.now).is_ok() {
                 sent.push(bench.now);
-                bench.meet(bench.now, fate, 0.5, &mut CallHistory::default());
+                bench.apply(bench.now, outcome, 0.5, &mut CallHistory::default());
             }
         }
         let spacing = seconds(1.0 / limit);

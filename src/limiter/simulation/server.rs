@@ -1,8 +1,8 @@
-//! Simulated servers: what they grant, and what they refuse.
+//! Simulated servers: their limits and refusals.
 
 use std::time::Duration;
 
-/// What a server grants to everybody together.
+/// Limit that all clients of a server share.
 #[derive(Debug, Clone, Copy)]
 pub enum Limit {
     None,
@@ -10,9 +10,9 @@ pub enum Limit {
     Bucket {
         rate: f64,
         burst: f64,
-        slow: Option<Slow>,
+        slow: Option<Slowdown>,
     },
-    /// So many in each period, the first of which began `elapsed` seconds earlier.
+    /// At most `max` in each period; the first one began `elapsed` seconds earlier.
     Window {
         max: u32,
         period: f64,
@@ -22,13 +22,13 @@ pub enum Limit {
 
 /// A part of the time, in seconds, in which a bucket fills more slowly.
 #[derive(Debug, Clone, Copy)]
-pub struct Slow {
+pub struct Slowdown {
     pub rate: f64,
     pub from: f64,
     pub to: f64,
 }
 
-/// How a server says when to come back.
+/// Form in which a server says when to retry.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Hint {
     Seconds,
@@ -119,7 +119,13 @@ impl Server {
         })
     }
 
-    fn take_token(&mut self, now: f64, rate: f64, burst: f64, slow: Option<Slow>) -> Option<f64> {
+    fn take_token(
+        &mut self,
+        now: f64,
+        rate: f64,
+        burst: f64,
+        slow: Option<Slowdown>,
+    ) -> Option<f64> {
         let slow = slow.filter(|slow| (slow.from..slow.to).contains(&now));
         let rate = slow.map_or(rate, |slow| slow.rate);
         self.level = (self.level + (now - self.updated) * rate).min(burst);
@@ -150,11 +156,11 @@ pub fn least_time(limit: Limit, calls: u32) -> f64 {
     match limit {
         Limit::None => 0.0,
         Limit::Bucket { rate, burst, slow } => {
-            let Slow {
+            let Slowdown {
                 rate: slow,
                 from,
                 to,
-            } = slow.unwrap_or(Slow {
+            } = slow.unwrap_or(Slowdown {
                 rate,
                 from: 0.0,
                 to: 0.0,
