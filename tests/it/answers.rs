@@ -1,4 +1,4 @@
-//! A success is about what was asked.
+//! A success must be about the requested number.
 
 use serde_json::{Value, json};
 

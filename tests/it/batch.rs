@@ -25,7 +25,7 @@ use crate::{
 
 type Outcome = (usize, Result<Response<PhoneNumber>, Error>);
 
-/// The call of each index, which the server can tell from the others.
+/// The call of each index, distinguishable by the server.
 fn numbered(client: &Client, index: usize) -> Call<PhoneNumber> {
     let number = format!("+1415555{index:04}").parse().unwrap();
     let update = PhoneNumberUpdate::default().friendly_name("Support Line");
@@ -43,7 +43,7 @@ fn index(head: &str) -> usize {
     rest[..4].parse().unwrap()
 }
 
-/// An answer about the number that was asked for.
+/// An answer about the requested number.
 fn success(head: &str) -> Step {
     let mut answer: serde_json::Value = serde_json::from_str(SUCCESS).unwrap();
     let repeated = answer.as_object_mut().unwrap();
@@ -96,7 +96,7 @@ fn each_call_has_one_outcome_and_failures_do_not_stop_others() {
     });
 }
 
-/// How many requests come when the calls from some index on are never answered.
+/// Returns the count of requests received when the calls from some index on are never answered.
 async fn under_way(answered: usize, concurrency: impl Fn(Calls<'_>) -> Calls<'_>) -> usize {
     let server = server(move |index| (index >= answered).then(Step::silent)).await;
     let client = server.client();
@@ -159,9 +159,13 @@ fn calls_are_created_only_as_slots_free_up() {
         });
         let mut batch = Batch::new(calls);
         assert_eq!(made.get(), 0);
-        for told in 1..=20 {
+        for yielded in 1..=20 {
             batch.next().await.unwrap().1.unwrap();
-            assert!(made.get() <= told + 8, "{} made, {told} told", made.get());
+            assert!(
+                made.get() <= yielded + 8,
+                "{} made, {yielded} yielded",
+                made.get()
+            );
         }
     });
 }
@@ -280,16 +284,16 @@ fn batch_ends_when_server_asks_for_endless_pauses() {
 fn batch_begins_no_call_during_a_pause() {
     quick(async {
         // Once, in the middle, the server asks for a pause.
-        let asked = Mutex::new(None::<Instant>);
+        let pause_start = Mutex::new(None::<Instant>);
         let pause = Duration::from_secs(65);
         let server = server(move |index| {
-            let mut asked = asked.lock().unwrap();
-            let left = match *asked {
+            let mut pause_start = pause_start.lock().unwrap();
+            let left = match *pause_start {
                 None if index < 40 => return None,
                 None => pause,
-                Some(asked) => pause.checked_sub(asked.elapsed())?,
+                Some(start) => pause.checked_sub(start.elapsed())?,
             };
-            asked.get_or_insert_with(Instant::now);
+            pause_start.get_or_insert_with(Instant::now);
             let left = left.as_secs_f64().to_string();
             Some(Step::answer(429, &[("retry-after", &left)], ""))
         })
@@ -420,7 +424,7 @@ fn panic_propagates_and_other_calls_continue() {
     });
 }
 
-/// How often it was called on this thread.
+/// Counts its calls on this thread.
 fn thread_local_count() -> usize {
     thread_local!(static COUNT: Cell<usize> = const { Cell::new(0) });
     COUNT.set(COUNT.get() + 1);

@@ -69,8 +69,8 @@ fn wait_works_in_spawn_blocking() {
 fn wait_propagates_panic_of_hook() {
     let (_runtime, server) = served(vec![]);
     let client = server.client_with(|builder| builder.on_attempt(|_, _| panic!("a bug")));
-    let panic = thread::spawn(move || call(&client).wait().map(drop)).join();
-    let panic: Box<dyn std::any::Any + Send> = panic.map(Result::<(), Error>::unwrap).unwrap_err();
+    let joined = thread::spawn(move || call(&client).wait().map(drop)).join();
+    let panic: Box<dyn std::any::Any + Send> = joined.map(Result::<(), Error>::unwrap).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"a bug"));
 }
 
@@ -121,11 +121,11 @@ fn wait_inside_key_provider_fails_call() {
 fn wait_inside_hook_is_error() {
     let (_runtime, server) = served(vec![]);
     let inner = server.client();
-    let (told, errors) = mpsc::channel();
+    let (sender, errors) = mpsc::channel();
     let outer = server.client_with(|builder| {
         builder.on_attempt(move |_, _| {
             let error = call(&inner).wait().unwrap_err();
-            told.send(error.to_string()).unwrap();
+            sender.send(error.to_string()).unwrap();
         })
     });
     assert!(within_a_minute(move || call(&outer).wait().is_ok()));

@@ -202,8 +202,8 @@ pub fn peak() -> u64 {
 fn in_pieces() -> Step {
     let json = json(MIB);
     let (tiny, small) = json.as_bytes().split_at(MIB / 4);
-    let pieces = tiny.chunks(1).chain(small.chunks(64));
-    let pieces: Vec<u8> = pieces.flat_map(chunk).collect();
+    let parts = tiny.chunks(1).chain(small.chunks(64));
+    let pieces: Vec<u8> = parts.flat_map(chunk).collect();
     let head = head(200, &[("transfer-encoding", "chunked")]);
     Step::send([head, pieces, chunk(b"")].concat())
 }

@@ -1,4 +1,4 @@
-//! What the code on one thread has logged.
+//! Captures the log records of one thread.
 
 use std::{cell::RefCell, collections::BTreeMap, fmt, fmt::Write as _, io, mem, sync::Once};
 

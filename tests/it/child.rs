@@ -7,7 +7,7 @@ use tokio::runtime::Builder;
 
 use crate::server::KEY;
 
-/// How it is told where a server is.
+/// Environment variable with the URL of the server.
 const URL: &str = "SERVER_UNDER_TEST";
 
 /// A program, without the settings of the outside that could change what it does: keys, proxies,
@@ -31,10 +31,10 @@ pub fn run(test: &str, environment: &[(&str, &str)]) {
         .envs(environment.iter().copied())
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success() && told.contains("1 passed"),
-        "{told}"
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}"
     );
 }
 

@@ -200,7 +200,7 @@ fn curl(number: &str, key: &str) -> wire::Request {
     request
 }
 
-/// What the client sends for the documented input, and what it returns for the documented answer.
+/// Returns the request for the documented input, and the result for the documented answer.
 async fn documented_call(prefix: &str) -> (wire::Request, PhoneNumber) {
     let server = wire::Server::answering(RESPONSE).await;
     let client = Client::builder()

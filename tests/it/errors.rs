@@ -1,4 +1,4 @@
-//! What an error tells.
+//! Facts and texts of errors.
 
 use std::error::Error as _;
 

@@ -70,8 +70,8 @@ fn broken_connection_is_retried() {
             assert_eq!(phone.attempts(), 3, "{fault}");
 
             let server = Server::start([step]).await;
-            let error = call(&server.client()).max_retries(0).await;
-            let error = error.expect_err(fault);
+            let result = call(&server.client()).max_retries(0).await;
+            let error = result.expect_err(fault);
             assert!(error.is_retryable(), "{fault}: {error}");
             assert!(
                 !error.is_connect() && !error.is_timeout() && !error.is_decode(),
@@ -349,8 +349,8 @@ fn stalled_server_times_out() {
             // A timeout is tried again, ...
             let server = Server::start([step.clone()]).await;
             let client = server.client_with(|b| b.attempt_timeout(Duration::from_secs(2)));
-            let phone = call(&client).await;
-            let phone = phone.unwrap_or_else(|e| panic!("{fault}, then success: {e}"));
+            let result = call(&client).await;
+            let phone = result.unwrap_or_else(|e| panic!("{fault}, then success: {e}"));
             assert_eq!(phone.attempts(), 2, "{fault}");
 
             // ... and a deadline ends the call.

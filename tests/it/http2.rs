@@ -409,7 +409,7 @@ fn truncated_or_stalled_error_body_keeps_status() {
     });
 }
 
-/// What a server may say when it ends a connection is for nobody to see.
+/// The debug data of a GOAWAY frame must not be shown.
 #[test]
 fn goaway_debug_data_shows_no_secret() {
     quick(async {

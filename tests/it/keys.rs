@@ -29,7 +29,7 @@ struct Keyed {
 struct Keys {
     newest: String,
     grace: Option<String>,
-    /// What is done when the next request has come, before its key is looked at.
+    /// Action on arrival of the next request, before its key is checked.
     next: Option<Next>,
 }
 
@@ -218,8 +218,8 @@ fn api_key_file_is_reread_after_401() {
     quick(async {
         let keyed = Keyed::start("k-1").await;
         let path = file("k-1\n");
-        let client = keyed.builder().api_key_file(&*path).max_retries(0);
-        let client = client.build().unwrap();
+        let builder = keyed.builder().api_key_file(&*path).max_retries(0);
+        let client = builder.build().unwrap();
         call(&client).await.unwrap();
         let new = path.to_owned();
         keyed.at_the_next_request(move |keys| {
@@ -327,7 +327,7 @@ async fn calls_succeed_while_api_key_rotates() {
         for (calls, before) in counts.iter_mut().zip(befores) {
             let more = calls.wait_for(|now| *now > before + 1).await;
             if more.is_err() {
-                break; // the call has failed, which is told below
+                break; // the call has failed; it is checked below
             }
         }
         let key = format!("k-{number}");
@@ -357,7 +357,7 @@ fn api_key_provider_is_called_before_each_attempt() {
         assert_eq!(call(&client).await.unwrap().attempts(), 3);
         let log = server.log();
         let keys: Vec<_> = log.requests.iter().map(|r| r.header("x-api-key")).collect();
-        // The third was asked for after the 401, to see whether it is another.
+        // The third was read after the 401, to see whether the key has changed.
         assert_eq!(keys, [Some("k-1"), Some("k-2"), Some("k-4")]);
 
         let error = call(&client).await.unwrap_err();

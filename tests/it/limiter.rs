@@ -43,7 +43,7 @@ fn limited(numbers: usize, retry_after: RetryAfter) -> (FakeSigmaMind, Client) {
     (fake, client.build().unwrap())
 }
 
-/// How many of the fake's answers were these.
+/// Counts the fake's answers with this status.
 fn answered(fake: &FakeSigmaMind, status: StatusCode) -> usize {
     let received = fake.received().into_iter();
     received.filter(|update| update.status == status).count()

@@ -32,7 +32,7 @@ fn named(name: &str) -> PhoneNumberUpdate {
     PhoneNumberUpdate::default().friendly_name(name)
 }
 
-/// What sends requests that the crate's client would not.
+/// Returns a client for requests that the crate's client would not send.
 pub fn http() -> reqwest::Client {
     crate::server::http().build().unwrap()
 }
@@ -315,14 +315,14 @@ mod fake {
         for (choose, expected) in cases {
             let (first, refused) = beyond(choose).await;
             assert_eq!((first, refused.status().as_u16()), (200, 429));
-            let told = ["retry-after", "retry-after-ms"].map(|name| {
+            let hints = ["retry-after", "retry-after-ms"].map(|name| {
                 let value = refused.headers().get(name)?.to_str().unwrap();
                 Some(value.parse::<u64>().unwrap())
             });
-            for (told, most) in told.into_iter().zip(expected) {
-                assert_eq!(told.is_some(), most.is_some());
+            for (hint, most) in hints.into_iter().zip(expected) {
+                assert_eq!(hint.is_some(), most.is_some());
                 // Some of it has passed.
-                assert!(told <= most && told >= most.map(|most| most * 9 / 10));
+                assert!(hint <= most && hint >= most.map(|most| most * 9 / 10));
             }
             let body: Value = refused.json().await.unwrap();
             assert_eq!(body["message"], "there are too many requests");
@@ -431,7 +431,7 @@ mod fake {
 mod expectations {
     use super::*;
 
-    /// Whether an update gets the success that is expected under `when`.
+    /// Returns whether an update gets the success that is expected under `when`.
     async fn fits(
         when: impl FnOnce(sigmamind::mock::UpdatePhoneNumberWhen),
         number: &str,

@@ -84,7 +84,8 @@ fn phone() -> impl Strategy<Value = Value> {
     vec((name, value), 0..8).prop_map(|entries| Value::Object(entries.into_iter().collect()))
 }
 
-/// Whether the object was accepted; if it was, what is documented in it comes out as it came.
+/// Returns whether the object was accepted, and checks that its documented properties are
+/// unchanged.
 fn check_phone(value: &Value) -> Result<bool, TestCaseError> {
     let Ok(phone) = serde_json::from_value::<PhoneNumber>(value.clone()) else {
         return Ok(false);
@@ -398,20 +399,24 @@ fn any_bytes_on_connection_give_value_or_clear_error() {
     check(500, &bytes, |bytes| {
         match bytes {
             Bytes::Any(bytes) => {
-                let error = server.call(bytes)?.err();
-                let error = error.ok_or_else(|| TestCaseError::fail("an answer"))?;
+                let error = server
+                    .call(bytes)?
+                    .err()
+                    .ok_or_else(|| TestCaseError::fail("an answer"))?;
                 prop_assert!(error.may_have_been_applied(), "{}", error);
             }
             Bytes::Damaged(bytes) => drop(server.call(bytes)?),
             Bytes::Cut(status, mut bytes, length) => {
                 bytes.truncate(length);
-                let error = server.call(bytes)?.err();
-                let error = error.ok_or_else(|| TestCaseError::fail("half an answer"))?;
+                let error = server
+                    .call(bytes)?
+                    .err()
+                    .ok_or_else(|| TestCaseError::fail("half an answer"))?;
                 prop_assert!(status != 200 || error.may_have_been_applied(), "{}", error);
             }
             Bytes::Whole(200, bytes, name) => {
-                let answer = server.call(bytes)?;
-                let answer = answer.map_err(|error| TestCaseError::fail(error.to_string()))?;
+                let result = server.call(bytes)?;
+                let answer = result.map_err(|error| TestCaseError::fail(error.to_string()))?;
                 prop_assert_eq!(answer.into_inner().friendly_name, Some(name));
             }
             Bytes::Whole(status, bytes, _) => {

@@ -1,4 +1,4 @@
-//! What goes through the proxies that the environment names.
+//! Requests through the proxies that the environment names.
 
 use std::env;
 

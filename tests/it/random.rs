@@ -1,4 +1,4 @@
-//! Random tests that tell how to repeat a failure.
+//! Random tests that print how to repeat a failure.
 
 use std::{
     fmt::Debug,

@@ -1,4 +1,4 @@
-//! What is tried again, how often, and when.
+//! Retries: which failures, how often, and when.
 
 use std::time::Duration;
 

@@ -42,7 +42,7 @@ fn texts(error: &Error) -> String {
     texts
 }
 
-/// What the server says of a request whose every secret it repeats, in several ways.
+/// Server message that repeats every secret of the request, in several forms.
 fn echo() -> String {
     format!(
         "key {KEY}, password {PASSWORD}, number {NUMBER} or {}",
@@ -171,7 +171,7 @@ fn echoed_secret_is_redacted_in_any_encoding() {
             (USERNAME.to_uppercase(), "[redacted]"),
             (format!("no route to {uri}."), "no route to [redacted]."),
             ("+1 415-555-2671".to_owned(), "+[redacted]"),
-            // Letters and digits are compared, so a bracket before them is no part of the number.
+            // Letters and digits are compared, so a bracket before them is not part of the number.
             ("(415) 555-2671".to_owned(), "([redacted]"),
             (KEY.replace('-', r"\\u002d"), "[redacted]"),
             (

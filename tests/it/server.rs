@@ -22,13 +22,13 @@ pub const KEY: &str = "sk-live-9fQ2xZ";
 pub const NUMBER: &str = "+14155552671";
 pub const PASSWORD: &str = "Tr0nk \"P@ss\"  w0rd";
 pub const USERNAME: &str = "trunk-user-77";
-/// What the server answers when its script is over.
+/// Body of the answer when the script is over.
 pub const SUCCESS: &str = include_str!("../fixtures/response.json");
 
-/// What the server does with one request.
+/// Action of the server on one request.
 #[derive(Clone)]
 pub struct Step {
-    /// Whether it reads the request first.
+    /// `true` if it reads the request first.
     reads: bool,
     sends: Vec<u8>,
     then: Then,
@@ -129,11 +129,11 @@ pub fn head(status: u16, headers: &[(&str, &str)]) -> Vec<u8> {
     (head + "\r\n").into_bytes()
 }
 
-/// What a server has met so far.
+/// Connections and requests of a server so far.
 #[derive(Clone, Default)]
 pub struct Log {
     pub connections: usize,
-    /// How many connections the other side has ended.
+    /// Count of connections that the other side has ended.
     pub ended: usize,
     pub requests: Vec<Request>,
 }
@@ -258,8 +258,8 @@ impl Script {
                 };
                 self.log.send_modify(|log| log.requests.push(request));
             }
-            let step = self.steps.lock().unwrap().pop_front();
-            let step = step.unwrap_or_else(|| (self.then)(&request.expect("the step reads")));
+            let scripted = self.steps.lock().unwrap().pop_front();
+            let step = scripted.unwrap_or_else(|| (self.then)(&request.expect("the step reads")));
             stream.write_all(&step.sends).await?;
             match step.then {
                 Then::Keep => {}
@@ -325,8 +325,8 @@ pub fn call(client: &Client) -> Call<PhoneNumber> {
 /// The error of a call that is made once and meets this step.
 pub async fn error_of(step: Step) -> Error {
     let server = Server::start([step]).await;
-    let error = call(&server.client()).max_retries(0).await;
-    let error = error.expect_err("the call succeeded");
+    let result = call(&server.client()).max_retries(0).await;
+    let error = result.expect_err("the call succeeded");
     assert!(server.requests() <= 1, "a call without retries was retried");
     error
 }

@@ -105,8 +105,8 @@ async fn in_pieces(listener: TcpListener, acceptor: TlsAcceptor, size: usize) {
             json(MIB)
         };
         let answering = async move {
-            let mut asked = request.into_body();
-            while asked.data().await.is_some() {}
+            let mut request_body = request.into_body();
+            while request_body.data().await.is_some() {}
             let mut body = respond.send_response(Response::new(()), false).unwrap();
             for piece in answer.as_bytes().chunks(size) {
                 body.reserve_capacity(piece.len());
@@ -178,8 +178,8 @@ fn child_calls_without_root_certificates() {
         assert!(elsewhere.build().is_ok());
     });
     for url in ["https://api.sigmamind.ai", "https://localhost"] {
-        let error = Client::builder().api_key(KEY).base_url(url).build();
-        let error = error.expect_err(url);
+        let built = Client::builder().api_key(KEY).base_url(url).build();
+        let error = built.expect_err(url);
         assert!(error.is_configuration(), "{url}");
         assert_eq!(
             error.to_string(),

@@ -29,7 +29,7 @@ use crate::{
     server::{Server, Step, call, quick},
 };
 
-/// What a call that meets these steps leaves behind.
+/// Returns the log records of a call that gets these responses.
 fn record(steps: Vec<Step>) -> Captured {
     capture(|| {
         quick(async {

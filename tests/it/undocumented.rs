@@ -100,7 +100,7 @@ fn request_retries_only_idempotent_methods() {
                 assert!(error.may_have_been_applied(), "{method}");
             }
         }
-        // A refusal is no effect.
+        // A refusal has no effect.
         let limited = Step::answer(429, &[("retry-after", "0")], "");
         let server = Server::start([limited]).await;
         let post = server

@@ -19,8 +19,8 @@ fn key_failure_after_a_sent_attempt_reports_that_attempt() {
     quick(async {
         for first in [Step::status(503), Step::silent().close()] {
             let server = Server::start([first]).await;
-            let asked = AtomicU32::new(0);
-            let provider = move || match asked.fetch_add(1, Relaxed) {
+            let reads = AtomicU32::new(0);
+            let provider = move || match reads.fetch_add(1, Relaxed) {
                 0 => Ok(Secret::from(KEY)),
                 _ => Err("the vault is sealed"),
             };
