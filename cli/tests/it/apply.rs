@@ -21,10 +21,17 @@ fn every_number_is_set_and_recorded() {
     let job = journal[0]["job"].clone();
     assert_eq!(job["numbers"], 3);
     for line in &mut journal[1..] {
-        let line = line.as_object_mut().unwrap().values_mut().next().unwrap();
-        let line = line.as_object_mut().unwrap();
-        assert_eq!(line.remove("job").unwrap(), job["id"]);
-        assert!(line.remove("at").unwrap().as_str().unwrap().ends_with('Z'));
+        let event = line.as_object_mut().unwrap().values_mut().next().unwrap();
+        let fields = event.as_object_mut().unwrap();
+        assert_eq!(fields.remove("job").unwrap(), job["id"]);
+        assert!(
+            fields
+                .remove("at")
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .ends_with('Z')
+        );
     }
     assert_eq!(
         journal[1],

@@ -2,7 +2,7 @@
 
 use crate::env::TestEnv;
 
-/// What is said of a file that has mistakes.
+/// Returns the messages about a file that has mistakes.
 fn mistakes(text: impl AsRef<[u8]>, arguments: &str) -> String {
     let env = TestEnv::new(9);
     env.write("numbers.csv", text);

@@ -18,8 +18,8 @@ fn revised(env: &TestEnv) -> PathBuf {
     let patch = fs::read_to_string(root.join("docs/later-pages.patch")).unwrap();
     let document = fs::read_to_string(root.join("openapi.yaml")).unwrap();
     let patch = diffy::Patch::from_str(&patch).unwrap();
-    let document = diffy::apply(&document, &patch).unwrap();
-    let document = document
+    let patched = diffy::apply(&document, &patch).unwrap();
+    let document = patched
         .replace("trunkUsername", "trunkUser")
         .replace("phoneNumber", "lineNumber");
     env.write("revised.yaml", document);

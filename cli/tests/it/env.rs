@@ -16,7 +16,7 @@ pub struct TestEnv {
     pub fake: FakeSigmaMind,
 }
 
-/// What the program has done.
+/// Exit code and output of the program.
 #[derive(Debug)]
 pub struct Done {
     pub code: Option<i32>,
@@ -85,7 +85,7 @@ impl TestEnv {
         done(&mut self.command(arguments))
     }
 
-    /// What the fake calls the number with this index.
+    /// Returns the friendly name of the number with this index in the fake.
     pub fn name(&self, index: usize) -> Option<String> {
         self.fake.get(&number(index)).unwrap().friendly_name
     }

@@ -1,4 +1,4 @@
-//! What goes wrong around it.
+//! Faults of the environment.
 
 use crate::env::TestEnv;
 

@@ -10,7 +10,7 @@ const NUMBERS: usize = 300;
 const CONCURRENCY: usize = 8;
 const JOURNAL: &str = "numbers.csv.journal.jsonl";
 
-/// How often; `SIGMAMIND_KILLS=100` for more.
+/// Returns the count of runs; `SIGMAMIND_KILLS=100` for more.
 fn runs() -> usize {
     var("SIGMAMIND_KILLS").map_or(12, |runs| runs.parse().unwrap())
 }
@@ -22,7 +22,7 @@ fn job(run: usize) -> TestEnv {
     env
 }
 
-/// Starts the program and kills it when the server has received so many more requests; tells
+/// Starts the program and kills it when the server has received this many more requests; returns
 /// whether it was killed before its end.
 fn kill(env: &TestEnv, arguments: &str, requests: usize, run: usize) -> bool {
     let before = env.fake.received().len();
@@ -54,7 +54,7 @@ fn changed(env: &TestEnv) -> HashSet<String> {
         .collect()
 }
 
-/// What is recorded is what has happened.
+/// Asserts that the journal records what has happened.
 fn assert_recorded(env: &TestEnv) {
     let (applied, begun, changed) = (env.applied(), env.begun(), changed(env));
     for received in env.fake.received() {
@@ -94,7 +94,7 @@ fn assert_resumed(env: &TestEnv) {
     }
 }
 
-/// What the server has changed is not called failed, whatever failed later.
+/// Asserts that a changed number is not reported as failed, whatever failed later.
 fn assert_not_failed(env: &TestEnv, changed: &HashSet<String>) {
     let results = env.read("numbers.csv.results.csv");
     for row in results.lines().skip(1) {

@@ -1,4 +1,4 @@
-//! What is asked on a terminal, and what Ctrl-C does.
+//! Prompts on a terminal, and Ctrl-C.
 
 use std::time::Duration;
 

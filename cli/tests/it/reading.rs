@@ -13,7 +13,7 @@ fn plan(name: &str, text: impl AsRef<[u8]>, options: &str) -> String {
     done.out
 }
 
-/// What is said of a file that has mistakes.
+/// Returns the messages about a file that has mistakes.
 fn mistakes(name: &str, text: impl AsRef<[u8]>) -> String {
     let env = TestEnv::new(0);
     env.write(name, text);
@@ -188,12 +188,12 @@ fn white_space_is_a_mistake_and_blank_is_empty() {
          numbers.csv:3:3: `inboundAgentId` has white space around its value; remove it\n\
          numbers.csv:4:3: `inboundAgentId` has white space around its value; remove it\n"
     );
-    let blank = plan(
+    let cleared = plan(
         "numbers.csv",
         "phoneNumber,friendlyName,sipTrunkName\n+14155000000, ,T\n",
         "",
     );
-    assert_eq!(blank, "phoneNumber,sipTrunkName\n+14155000000,T\n");
+    assert_eq!(cleared, "phoneNumber,sipTrunkName\n+14155000000,T\n");
 }
 
 #[test]

@@ -32,8 +32,8 @@ fn resume_skips_applied_and_names_in_flight() {
         "{}",
         done.err
     );
-    let sent = env.fake.received();
-    let sent: Vec<_> = sent
+    let received = env.fake.received();
+    let sent: Vec<_> = received
         .iter()
         .map(|received| received.number.as_str())
         .collect();

@@ -15,11 +15,11 @@ fn received(env: &TestEnv) -> Option<String> {
     Some(password.expose().to_owned())
 }
 
-/// Whether the secret is on the screen, or in a file that is not `but`.
+/// Returns whether the secret is on the screen, or in a file other than `but`.
 fn shows(env: &TestEnv, done: &Done, but: &str) -> bool {
     let files = fs::read_dir(env.path("")).unwrap();
-    let files = files.map(|file| file.unwrap().path());
     let mut texts: Vec<_> = files
+        .map(|file| file.unwrap().path())
         .filter(|path| !path.ends_with(but))
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();

@@ -1,4 +1,4 @@
-//! What is printed for the shell, and for other programs.
+//! Output for the shell, and for other programs.
 
 use std::fs;
 

@@ -15,7 +15,7 @@ fn stop_server(env: &mut TestEnv) -> String {
     url
 }
 
-/// What the results say of a number.
+/// Returns the outcome of a number in the results.
 fn outcome(env: &TestEnv, index: usize) -> String {
     let results = env.read("numbers.csv.results.csv");
     let number = number(index).to_string();
