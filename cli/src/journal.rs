@@ -22,7 +22,7 @@ use std::{
 use serde_json::{Map, Value};
 use sigmamind::E164;
 
-use lines::{Begun, Event, Line, Stamped, Unsent};
+use lines::{Begun, Entry, Event, Stamped, Unsent};
 pub use lines::{Ended, FileRef, Job, now};
 pub use read::{Seen, is_journal, peek};
 use read::{read, read_error};
@@ -36,7 +36,7 @@ use crate::{
     ui::warn,
 };
 
-/// How often the disk is made to have what was written.
+/// Interval at which written entries are synced to disk.
 pub const SYNC: Duration = Duration::from_secs(1);
 
 const VERSION: u32 = 2;
@@ -85,7 +85,7 @@ pub struct Journal {
 
 struct Inner {
     file: Arc<File>,
-    /// How long it is as far as it is good.
+    /// Length of the intact part, in bytes.
     length: u64,
     /// It cannot be written any more.
     broken: bool,
@@ -111,7 +111,7 @@ impl Journal {
         lock(&file, path)?;
         file.set_len(0).map_err(write_error)?;
         let journal = Self::of(path, job.id.clone(), file, 0);
-        let begun = journal.write(&Line::Job(Box::new(job.clone())));
+        let begun = journal.write(&Entry::Job(Box::new(job.clone())));
         if let Err(error) = begun.and_then(|_| journal.sync()) {
             let _ = fs::remove_file(path);
             return Err(write_error(error));
@@ -131,8 +131,11 @@ impl Journal {
     /// Opens a journal to continue its job. A last line that is cut off is removed.
     pub fn open(path: &Path) -> Result<(Self, Job, History)> {
         files::check_input(path)?;
-        let file = OpenOptions::new().read(true).write(true).open(path);
-        let file = file.map_err(|error| read_error(path, &error))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|error| read_error(path, &error))?;
         lock(&file, path)?;
         let (job, history, good) = read(path, &mut |_| ())?;
         file.set_len(good)
@@ -154,7 +157,7 @@ impl Journal {
 
     pub fn resumed(&self) -> io::Result<()> {
         let (job, at) = (self.id.clone(), now());
-        self.write(&Line::Resumed(Event { job, at })).map(drop)
+        self.write(&Entry::Resumed(Event { job, at })).map(drop)
     }
 
     /// Records that a request is about to leave, which must not when this fails.
@@ -171,22 +174,22 @@ impl Journal {
             sets: change.keys().cloned().collect(),
             before,
         };
-        self.write(&Line::Begun(begun)).map(drop)
+        self.write(&Entry::Begun(begun)).map(drop)
     }
 
     pub fn unsent(&self, number: &E164) -> io::Result<()> {
         let (job, at, number) = (self.id.clone(), now(), number.clone());
-        self.write(&Line::Unsent(Unsent { job, at, number }))
+        self.write(&Entry::Unsent(Unsent { job, at, number }))
             .map(drop)
     }
 
     /// Records an outcome; returns where it is.
     pub fn ended(&self, ended: &Ended) -> io::Result<u64> {
         let (job, ended) = (self.id.clone(), ended.clone());
-        self.write(&Line::Ended(Box::new(Stamped { job, ended })))
+        self.write(&Entry::Ended(Box::new(Stamped { job, ended })))
     }
 
-    fn write(&self, line: &Line) -> io::Result<u64> {
+    fn write(&self, line: &Entry) -> io::Result<u64> {
         let text = escape_json(serde_json::to_string(line)?) + "\n";
         self.lock().write(text.as_bytes())
     }
@@ -199,7 +202,7 @@ impl Journal {
         let mut text = Vec::new();
         reader.read_until(b'\n', &mut text)?;
         match serde_json::from_slice(&text)? {
-            Line::Ended(stamped) => Ok(stamped.ended),
+            Entry::Ended(stamped) => Ok(stamped.ended),
             _ => Err(io::Error::other("the journal was changed")),
         }
     }

@@ -14,14 +14,14 @@ use sigmamind::E164;
 use super::VERSION;
 use crate::{change::Change, history::Outcome};
 
-/// A line of the journal.
+/// An entry of the journal: one line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Line {
+pub(super) enum Entry {
     Job(Box<Job>),
     Resumed(Event),
     Begun(Begun),
-    /// Nothing was sent of what was begun.
+    /// A begun number was not sent.
     Unsent(Unsent),
     Ended(Box<Stamped>),
 }
@@ -37,7 +37,7 @@ pub struct FileRef {
     pub sha256: String,
 }
 
-/// What is to be done: the first line.
+/// Description of the job: the first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
     pub version: u32,
@@ -51,7 +51,7 @@ pub struct Job {
     /// The results and the failed rows, which are this job's to replace.
     pub results: String,
     pub failed: String,
-    /// What is set on every number, secrets apart, and which secrets are.
+    /// Properties set on every number, without secrets, and the names of the secrets.
     pub set: Change,
     pub secrets: Vec<String>,
     #[serde(default)]
@@ -76,7 +76,7 @@ pub(super) struct Begun {
     pub number: E164,
     /// The names of the properties that it sets.
     pub sets: Vec<String>,
-    /// What they were before, if that is known.
+    /// Their values before, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Map<String, Value>>,
 }
@@ -112,10 +112,10 @@ pub struct Ended {
     pub request_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What the server said, without the program's words.
+    /// The server's message, without the program's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// What a later request came to, which did not remove the doubt.
+    /// Result of a later request, which did not remove the doubt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub later: Option<String>,
     /// Which properties the server reports otherwise than they were sent.

@@ -11,7 +11,7 @@ use sigmamind::E164;
 
 use super::{
     VERSION,
-    lines::{Ended, Job, Line},
+    lines::{Ended, Entry, Job},
 };
 use crate::{
     failure::{Failure, Result},
@@ -21,11 +21,11 @@ use crate::{
     ui::warn,
 };
 
-/// What a reader of a journal sees besides the states.
+/// Properties that a reader of a journal sees besides the states.
 pub enum Seen {
-    /// What a number was before, as `apply --before` found it.
+    /// Properties of a number before the job, as `apply --before` found them.
     Before(E164, Map<String, Value>),
-    /// What the server reported of a number.
+    /// Properties of a number that the server reported.
     Reported(E164, Map<String, Value>),
 }
 
@@ -35,7 +35,7 @@ pub fn peek(path: &Path, seen: &mut dyn FnMut(Seen)) -> Result<(Job, History)> {
     read(path, seen).map(|(job, history, _)| (job, history))
 }
 
-/// Whether a file begins as a journal does.
+/// Returns whether a file begins as a journal does.
 pub fn is_journal(path: &Path) -> bool {
     let mut text = [0; 8];
     files::check_input(path).is_ok()
@@ -52,8 +52,9 @@ pub(super) fn read(path: &Path, seen: &mut dyn FnMut(Seen)) -> Result<(Job, Hist
     let (mut text, mut good) = (Vec::new(), 0);
     for number in 1.. {
         text.clear();
-        let length = reader.read_until(b'\n', &mut text);
-        let length = length.map_err(|error| read_error(path, &error))?;
+        let length = reader
+            .read_until(b'\n', &mut text)
+            .map_err(|error| read_error(path, &error))?;
         if length == 0 {
             break;
         }
@@ -77,7 +78,7 @@ pub(super) fn read(path: &Path, seen: &mut dyn FnMut(Seen)) -> Result<(Job, Hist
             Err(_) => return Err(refuse("this is not a line of a journal")),
         };
         match (&job, line) {
-            (None, Line::Job(first)) => job = Some(*first),
+            (None, Entry::Job(first)) => job = Some(*first),
             (None, _) => return Err(not_a_journal(&name, &text)),
             (Some(job), line) => {
                 if !take(&job.id, line, good, &mut history, seen) {
@@ -95,12 +96,18 @@ pub(super) fn read(path: &Path, seen: &mut dyn FnMut(Seen)) -> Result<(Job, Hist
     }
 }
 
-/// Takes what a line says; tells whether it is of this job.
-fn take(job: &str, line: Line, at: u64, history: &mut History, seen: &mut dyn FnMut(Seen)) -> bool {
+/// Applies an entry to the history; returns whether it belongs to this job.
+fn take(
+    job: &str,
+    line: Entry,
+    at: u64,
+    history: &mut History,
+    seen: &mut dyn FnMut(Seen),
+) -> bool {
     match line {
-        Line::Job(other) => return other.id == job,
-        Line::Resumed(event) => return event.job == job,
-        Line::Begun(begun) => {
+        Entry::Job(other) => return other.id == job,
+        Entry::Resumed(event) => return event.job == job,
+        Entry::Begun(begun) => {
             if begun.job != job {
                 return false;
             }
@@ -112,13 +119,13 @@ fn take(job: &str, line: Line, at: u64, history: &mut History, seen: &mut dyn Fn
             record.sets = sets;
             record.begin();
         }
-        Line::Unsent(unsent) => {
+        Entry::Unsent(unsent) => {
             if unsent.job != job {
                 return false;
             }
             history.records.entry(unsent.number).or_default().unsent();
         }
-        Line::Ended(stamped) => {
+        Entry::Ended(stamped) => {
             if stamped.job != job {
                 return false;
             }

@@ -9,7 +9,7 @@ use crate::{
     text::{count, invisible, is_invisible},
 };
 
-/// What a cell is about.
+/// Field that a cell belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Field {
     Number,
@@ -31,16 +31,16 @@ impl Field {
         }
     }
 
-    /// Whether it may appear only once.
+    /// Returns whether it may appear only once.
     pub fn is_named(&self) -> bool {
         matches!(self, Self::Number | Self::Property(_) | Self::Named(_))
     }
 }
 
-/// How names are understood.
+/// Lookup of the names in headers and JSON keys.
 pub struct Names<'c> {
     columns: &'c Columns,
-    /// What the server reports.
+    /// Names that the server reports.
     reported: Vec<String>,
     purpose: Purpose,
 }
@@ -51,7 +51,7 @@ enum Purpose {
         ignore_unknown: bool,
         only: Vec<usize>,
     },
-    /// What is known of numbers; any name is taken.
+    /// Known properties of numbers; any name is accepted.
     Export,
 }
 
@@ -86,13 +86,13 @@ impl<'c> Names<'c> {
         }
     }
 
-    /// Whether a name is the number's own.
+    /// Returns whether a name is the number's own.
     #[allow(clippy::unused_self, reason = "it stands beside `is_number`")]
     pub fn is_own_number(&self, word: &str) -> bool {
         is_number(word)
     }
 
-    /// Whether a name is the number's own, or the one that the server reports it under.
+    /// Returns whether a name is the number's own, or the one that the server reports it under.
     pub fn is_number(&self, word: &str) -> bool {
         let word = self.bare(word);
         is_number(word) || word == reported_number_name()
@@ -113,7 +113,7 @@ impl<'c> Names<'c> {
         }
     }
 
-    /// The same in what the server has reported, of which some cannot be set.
+    /// The same among the properties that the server has reported; some of them cannot be set.
     pub fn field_of_reported(&self, word: &str) -> Field {
         match self.field(word) {
             Field::Unknown if self.reported.iter().any(|name| name == word) => Field::Ignored,
@@ -121,7 +121,7 @@ impl<'c> Names<'c> {
         }
     }
 
-    /// Whether null stands for a value that is not there, because it cannot be set.
+    /// Returns whether null stands for an absent value, because null cannot be set.
     pub fn is_absent(&self, field: &Field, json: &RawValue) -> bool {
         let nullable = |index| self.columns.get(index).nullable;
         json.get() == "null" && field.property().is_some_and(|index| !nullable(index))
@@ -168,7 +168,7 @@ impl<'c> Names<'c> {
     }
 }
 
-/// What a row says of a field.
+/// Value of a field in a row.
 pub struct Cell<'r> {
     pub field: Field,
     /// The line, if the cell is not in the row's first.
@@ -287,7 +287,7 @@ impl<'r> Cell<'r> {
         }
     }
 
-    /// Whether nothing is in it.
+    /// Returns whether it is empty.
     pub fn is_blank(&self) -> bool {
         matches!(self.given, Given::Text(text) if text.trim().is_empty())
     }

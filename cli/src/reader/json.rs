@@ -6,7 +6,7 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Place, RawRow, breaks,
+    Position, RawRow, breaks,
     cells::{Cell, Field, Names},
     lines, mistake,
 };
@@ -19,15 +19,16 @@ use crate::{
 
 /// Where the objects of a text are.
 pub enum Objects {
-    Lines(Place),
+    Lines(Position),
     Spans(Vec<Range<usize>>),
 }
 
 impl Objects {
     /// Finds the objects from a place on.
-    pub fn of(text: &str, start: Place, names: &Names) -> Result<Self, Problems> {
-        let first = lines(text, start).next();
-        let first = first.map_or("", |(_, span)| &text[span]);
+    pub fn of(text: &str, start: Position, names: &Names) -> Result<Self, Problems> {
+        let first = lines(text, start)
+            .next()
+            .map_or("", |(_, span)| &text[span]);
         if let Ok(pairs) = pairs(first)
             && list(&pairs, names).is_none()
         {

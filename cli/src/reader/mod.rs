@@ -33,13 +33,13 @@ pub struct Source {
 enum Layout {
     Table(Header),
     Objects(Objects),
-    /// One number per line, from this place on.
-    Numbers(Place),
+    /// One number per line, from this position on.
+    Numbers(Position),
 }
 
-/// Where something begins: its byte, and its line.
+/// Position in a text: byte and line.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct Position {
     pub at: usize,
     pub line: usize,
 }
@@ -104,7 +104,7 @@ impl Source {
         fields.iter().filter_map(Field::property)
     }
 
-    /// Whether nothing but numbers can be in it.
+    /// Returns whether it can contain nothing but numbers.
     pub fn has_only_numbers(&self) -> bool {
         match &self.layout {
             Layout::Table(_) => self.properties().next().is_none(),
@@ -149,7 +149,7 @@ impl Source {
 impl Layout {
     /// Tells the kind of a text. Lines before the rows may begin with `#`.
     fn of(text: &str, names: &Names) -> std::result::Result<Self, Problems> {
-        let mut start = Place {
+        let mut start = Position {
             at: text.len() - text.trim_start_matches('\u{feff}').len(),
             line: 1,
         };
@@ -175,7 +175,7 @@ impl Layout {
     fn of_rows(
         text: &str,
         first: &str,
-        start: Place,
+        start: Position,
         names: &Names,
     ) -> std::result::Result<Self, Problems> {
         let first = first.trim_start_matches(crate::text::is_invisible);
@@ -201,9 +201,10 @@ fn mistake(line: usize, text: impl Into<String>) -> Problems {
     .into()
 }
 
-/// The lines of a text that are not blank, with their numbers; a line ends with LF, CR LF or CR.
-fn lines(text: &str, start: Place) -> impl Iterator<Item = (usize, Range<usize>)> {
-    let Place { mut at, mut line } = start;
+/// The lines of a text that are not only white space, with their numbers. A line ends with LF,
+/// CR LF or CR.
+fn lines(text: &str, start: Position) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let Position { mut at, mut line } = start;
     std::iter::from_fn(move || {
         while at < text.len() {
             let rest = &text[at..];
@@ -220,7 +221,7 @@ fn lines(text: &str, start: Place) -> impl Iterator<Item = (usize, Range<usize>)
     })
 }
 
-/// How long the line break is that a text begins with.
+/// Returns the length of the line break that a text begins with.
 fn break_length(text: &str) -> usize {
     match text.as_bytes() {
         [b'\r', b'\n', ..] => 2,
@@ -229,7 +230,7 @@ fn break_length(text: &str) -> usize {
     }
 }
 
-/// How many lines a text ends.
+/// Counts the line breaks of a text.
 fn breaks(text: &str) -> usize {
     let bytes = text.as_bytes();
     let ends = |at: usize| match bytes[at] {
@@ -269,7 +270,7 @@ mod tests {
     #[test]
     fn line_breaks_of_all_systems_are_counted() {
         assert_eq!(breaks("a\nb\r\nc\rd"), 3);
-        let all: Vec<_> = lines("a\r\rb\r\n\nc", Place { at: 0, line: 1 }).collect();
+        let all: Vec<_> = lines("a\r\rb\r\n\nc", Position { at: 0, line: 1 }).collect();
         assert_eq!(all, [(1, 0..1), (3, 3..4), (5, 7..8)]);
     }
 }

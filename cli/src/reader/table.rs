@@ -5,7 +5,7 @@ use std::{io, ops::Range};
 use csv::{Reader, ReaderBuilder, StringRecord};
 
 use super::{
-    Place, RawRow, break_length, breaks,
+    Position, RawRow, break_length, breaks,
     cells::{Cell, Field, Names},
     mistake,
 };
@@ -18,16 +18,16 @@ use crate::{
 
 /// The header of a table.
 pub struct Header {
-    /// What separates the cells.
+    /// Separator of the cells.
     delimiter: u8,
     pub fields: Vec<Field>,
     /// Where the rows begin.
-    start: Place,
+    start: Position,
 }
 
 impl Header {
     /// Reads the header that begins at a place.
-    pub fn of(text: &str, start: Place, names: &Names) -> Result<Self, Problems> {
+    pub fn of(text: &str, start: Position, names: &Names) -> Result<Self, Problems> {
         let (start, separator) = separator(text, start);
         let rest = &text[start.at..];
         let delimiter = separator.unwrap_or_else(|| guess_delimiter(rest, names));
@@ -44,7 +44,7 @@ impl Header {
         Ok(Self {
             delimiter,
             fields,
-            start: Place {
+            start: Position {
                 at: start.at + length,
                 line: start.line + breaks(&rest[..length]),
             },
@@ -55,9 +55,9 @@ impl Header {
     /// skipped.
     pub fn rows(&self, text: &str, each: &mut dyn FnMut(Checked<RawRow<'_>>)) {
         let mut reader = reader(&text[self.start.at..], self.delimiter);
-        let Place { mut at, mut line } = self.start;
+        let Position { mut at, mut line } = self.start;
         let mut record = StringRecord::new();
-        let mut blank = Vec::new();
+        let mut empty_rows = Vec::new();
         loop {
             match reader.read_record(&mut record) {
                 Ok(true) => {}
@@ -77,10 +77,10 @@ impl Header {
             line += breaks(&text[span.start..end]);
             at = end;
             if record.iter().all(|cell| cell.trim().is_empty()) {
-                blank.push(first);
+                empty_rows.push(first);
                 continue;
             }
-            for line in blank.drain(..) {
+            for line in empty_rows.drain(..) {
                 each(problem(line, 1, "the row is empty; take it out"));
             }
             each(self.row(row, &record, span, first));
@@ -106,8 +106,8 @@ impl Header {
             let text = format!("there {are} {cells}, and {columns}");
             return problem(line, record.len().min(wanted) + 1, text);
         }
-        let cells = record.iter().zip(&self.fields).zip(1..);
-        let cells = cells.map(|((text, field), column)| Cell::text(field.clone(), column, text));
+        let fields = record.iter().zip(&self.fields).zip(1..);
+        let cells = fields.map(|((text, field), column)| Cell::text(field.clone(), column, text));
         Ok(RawRow {
             span,
             line,
@@ -202,7 +202,7 @@ impl Header {
 }
 
 /// Reads a first line `sep=;`, as spreadsheets write it.
-fn separator(text: &str, start: Place) -> (Place, Option<u8>) {
+fn separator(text: &str, start: Position) -> (Position, Option<u8>) {
     let rest = &text[start.at..];
     let length = rest.find(['\n', '\r']).unwrap_or(rest.len());
     let line = &rest[..length];
@@ -211,7 +211,7 @@ fn separator(text: &str, start: Place) -> (Place, Option<u8>) {
         .filter(|word| word.eq_ignore_ascii_case("sep="));
     match (named, &line.as_bytes()[4.min(length)..]) {
         (Some(_), [separator]) if separator.is_ascii() => {
-            let next = Place {
+            let next = Position {
                 at: start.at + length + break_length(&rest[length..]),
                 line: start.line + 1,
             };
@@ -243,7 +243,7 @@ fn guess_delimiter(text: &str, names: &Names) -> u8 {
     best.unwrap_or(b',')
 }
 
-/// What the words of a header stand for. All unknown ones are one mistake.
+/// Returns the fields that the words of a header stand for. All unknown words are one mistake.
 fn fields(words: &StringRecord, line: usize, names: &Names) -> Result<Vec<Field>, Problems> {
     let has_number = words.iter().any(|word| names.is_own_number(word.trim()));
     let is_number = |word: &str| {
@@ -298,7 +298,7 @@ fn fields(words: &StringRecord, line: usize, names: &Names) -> Result<Vec<Field>
     }
 }
 
-/// How much of a text comes before its row: blank lines and comments.
+/// Returns the length of the empty lines and comments before the row of a text.
 fn before_row(text: &str) -> usize {
     let mut at = 0;
     loop {
@@ -317,7 +317,7 @@ fn before_row(text: &str) -> usize {
     }
 }
 
-/// What the quotation marks of a row come to.
+/// State of the quotation marks of a row.
 enum Quotes {
     Even,
     Open,
@@ -361,7 +361,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// Whether a cell has a line that begins with a number, other than its first.
+/// Returns whether a cell has a line, other than its first, that begins with a number.
 fn swallows_a_row(cell: &str) -> bool {
     cell.split(['\n', '\r']).skip(1).any(|line| {
         let line = line.trim_start_matches(|c: char| c.is_whitespace() || c == '"');
