@@ -40,8 +40,10 @@ pub fn api(args: &ApiArgs) -> Result<Exit> {
     let call = client.request(method, path, data);
     call.validate()
         .map_err(|error| Failure::usage(crate::validate::reason(&error)))?;
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
     match runtime.block_on(call.send()) {
         Ok(response) => {
             print(response.body(), &response)?;

@@ -33,8 +33,10 @@ pub fn apply(args: &ApplyArgs, properties: &Properties, columns: &Columns) -> Re
     let set = change::of_all(&args.set, properties, columns)?;
     let secrets = change::secrets(properties, columns)?;
     let common = change::together(&set, &secrets)?;
-    let path = args.journal.clone();
-    let path = path.unwrap_or_else(|| journal::path_of(&args.file));
+    let path = args
+        .journal
+        .clone()
+        .unwrap_or_else(|| journal::path_of(&args.file));
     let mut files = check_files(args, properties, &connection, &path)?;
     let before = read_before(args.before.as_deref(), columns)?;
     let input = read(args, columns, &common, before.as_ref())?;
@@ -115,7 +117,7 @@ fn read<'c>(
     Input::read(&args.file, &reading)
 }
 
-/// Shows the plan; tells whether that is all.
+/// Shows the plan; returns whether the command ends here.
 fn show(plan: &Plan, args: &ApplyArgs) -> Result<bool> {
     if plan.rows.is_empty() {
         ui::info(&format!(
@@ -222,7 +224,7 @@ pub fn resume_command(
     )
 }
 
-/// Reports a job of which nothing is left to send.
+/// Reports a job that has nothing left to send.
 pub fn finish_complete(
     input: &Input,
     sending: &crate::args::Sending,

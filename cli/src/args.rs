@@ -388,7 +388,7 @@ pub fn never_an_argument(column: &Column) -> Failure {
     ))
 }
 
-/// Whether the result is for a program, as far as that can be told of arguments that may be wrong.
+/// Returns whether the result is for a program, as far as possibly wrong arguments show it.
 pub fn wants_json(arguments: &[OsString]) -> bool {
     let json = |text: &OsString| text == "json" || text == "jsonl";
     arguments
@@ -399,7 +399,7 @@ pub fn wants_json(arguments: &[OsString]) -> bool {
             .any(|one| one == "--format=json" || one == "--format=jsonl")
 }
 
-/// Whether an error is the answer to a question for help or the version.
+/// Returns whether an error is the output of `--help` or `--version`.
 pub fn is_help(error: &clap::Error) -> bool {
     matches!(
         error.kind(),

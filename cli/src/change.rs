@@ -15,10 +15,10 @@ use crate::{
 /// Properties with their values, by their names in JSON.
 pub type Change = Map<String, Value>;
 
-/// What stands for a secret where it is not shown.
+/// Text shown in place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// How much of a value is shown, in characters.
+/// Maximum length of a value that is shown, in characters.
 const SHOWN: usize = 60;
 
 /// Returns the change of `set`: an option for each property.

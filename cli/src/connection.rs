@@ -21,7 +21,7 @@ use crate::{
     validate::reason,
 };
 
-/// How the API is reached.
+/// Server and credentials for reaching the API.
 pub struct Connection {
     /// As it is compared and shown.
     pub server: String,
@@ -115,8 +115,9 @@ impl Connection {
         if settings.no_retries {
             builder = builder.max_retries(0);
         }
-        let client = builder.build();
-        let client = client.map_err(|error| Failure::usage(reason(&error)))?;
+        let client = builder
+            .build()
+            .map_err(|error| Failure::usage(reason(&error)))?;
         Ok((client, gate))
     }
 
@@ -152,7 +153,7 @@ impl Connection {
     }
 }
 
-/// How a client sends.
+/// Settings of a client.
 #[derive(Default)]
 pub struct Settings {
     pub timeout: Option<Duration>,
@@ -196,7 +197,7 @@ impl Gate {
         self.0.attempts.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// How many requests have left so far.
+    /// Returns the count of requests sent so far.
     pub fn attempts(&self) -> u32 {
         self.0.attempts.load(Ordering::SeqCst)
     }
@@ -228,8 +229,7 @@ fn normalized(url: &str) -> Result<String> {
     } else {
         format!(" {url}")
     };
-    let parsed = Url::parse(url);
-    let parsed = parsed
+    let parsed = Url::parse(url)
         .map_err(|error| Failure::usage(format!("the base URL{shown} is not a URL: {error}")))?;
     if parsed.has_authority() && !parsed.username().is_empty() || parsed.password().is_some() {
         return Err(Failure::usage(
@@ -264,8 +264,8 @@ fn from_command(command: &str) -> Result<String> {
     if !output.status.success() {
         return Err(failed(&format!("failed: {}", output.status)));
     }
-    let text = String::from_utf8(output.stdout);
-    let text = text.map_err(|_| failed("printed something other than text"))?;
+    let text = String::from_utf8(output.stdout)
+        .map_err(|_| failed("printed something other than text"))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 

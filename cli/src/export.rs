@@ -1,4 +1,4 @@
-//! What is known of numbers from a file of others: an export, results, or an earlier journal.
+//! Known properties of numbers, from another file: an export, results, or an earlier journal.
 
 use std::{collections::HashMap, path::Path};
 
@@ -75,14 +75,14 @@ impl Export {
         }
     }
 
-    /// Adds a number; tells whether it is new.
+    /// Adds a number; returns whether it is new.
     pub fn insert<'n>(
         &mut self,
         number: E164,
         values: impl IntoIterator<Item = (&'n str, Value)>,
     ) -> bool {
-        let values = values.into_iter();
         let values = values
+            .into_iter()
             .map(|(name, value)| (self.index(name), value))
             .collect();
         self.numbers.insert(number, values).is_none()
@@ -126,8 +126,8 @@ impl Export {
     pub fn into_numbers(self) -> impl Iterator<Item = (E164, Map<String, Value>)> {
         let names = self.names;
         self.numbers.into_iter().map(move |(number, values)| {
-            let values = values.into_iter();
             let values = values
+                .into_iter()
                 .filter_map(|(index, value)| Some((names.get(usize::from(index))?.clone(), value)));
             (number, values.collect())
         })
@@ -144,7 +144,8 @@ pub fn counterpart<'r>(reported: &'r Map<String, Value>, name: &str) -> Option<&
     })
 }
 
-/// Whether two values mean the same. A phone number may come back as an integer or without its `+`.
+/// Returns whether two values mean the same. A phone number may come back as an integer or
+/// without its `+`.
 pub fn is_same(sent: &Value, reported: &Value) -> bool {
     let plain = |value: &Value| match value {
         Value::String(text) => text.strip_prefix('+').unwrap_or(text).to_owned(),

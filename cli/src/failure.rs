@@ -56,7 +56,7 @@ pub struct Failure {
     text: String,
     /// The mistakes of a file, if that is the reason.
     pub mistakes: Vec<Problem>,
-    /// Whether the result that was printed says it already.
+    /// `true` if the printed result already contains the message.
     pub reported: bool,
 }
 

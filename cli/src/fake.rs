@@ -13,7 +13,7 @@ use crate::{
     text, ui,
 };
 
-/// How often it is looked what has arrived.
+/// Interval at which received updates are polled.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 pub fn fake(args: &FakeArgs, verbose: bool, columns: &Columns) -> Result<Exit> {

@@ -64,8 +64,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", quoted(path))))
 }
 
-/// What a command reads and writes, checked before anything is sent: an output is never an input,
-/// and replaces a file only if that is allowed.
+/// Files that a command reads and writes, checked before anything is sent: an output is never an
+/// input, and replaces a file only if that is allowed.
 #[derive(Default)]
 pub struct Plan {
     inputs: Vec<PathBuf>,
@@ -125,7 +125,7 @@ impl Plan {
     }
 }
 
-/// Whether two paths are one file, by whatever names.
+/// Returns whether two paths name one file.
 pub fn is_same(a: &Path, b: &Path) -> bool {
     a == b
         || match (identity(a), identity(b)) {
@@ -153,7 +153,7 @@ fn identity(path: &Path) -> Option<PathBuf> {
     fs::canonicalize(path).ok()
 }
 
-/// What a file is, whatever it is called.
+/// Identity of a file, independent of its name: device and inode.
 #[cfg(unix)]
 pub fn file_identity(file: &fs::Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
@@ -174,12 +174,12 @@ pub fn secret(path: &Path, what: &str) -> Result<String> {
         file.take(LONGEST_SECRET).read_to_string(&mut text)
     }
     .map_err(io_error)?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() {
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let secret = line.strip_suffix('\r').unwrap_or(line);
+    if secret.is_empty() {
         return Err(Failure::usage(format!("{name} is empty")));
     }
-    Ok(text.to_owned())
+    Ok(secret.to_owned())
 }
 
 /// Warns if other users of the machine can read a file that has secrets.

@@ -1,11 +1,11 @@
-//! What is known of each number of a job: states, and how events change them.
+//! History of each number of a job: its states, and how events change them.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use sigmamind::E164;
 
-/// How a number ended.
+/// Outcome of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -72,7 +72,7 @@ pub enum Doubt {
     Recorded(u64),
 }
 
-/// What is known of a number.
+/// Record of a number.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Record {
     pub state: State,
@@ -128,7 +128,7 @@ impl Record {
         };
     }
 
-    /// Whether its properties may have changed.
+    /// Returns whether its properties may have changed.
     pub fn may_be_applied(&self) -> bool {
         matches!(
             self.state,
@@ -137,7 +137,7 @@ impl Record {
     }
 }
 
-/// What the journal says of all numbers.
+/// Records of all numbers of a journal.
 #[derive(Debug, Default)]
 pub struct History {
     pub records: HashMap<E164, Record>,

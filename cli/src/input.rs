@@ -16,13 +16,13 @@ use crate::{
     validate::Validator,
 };
 
-/// What a file is read with.
+/// Options for reading a file.
 pub struct Reading<'c> {
     pub columns: &'c Columns,
     pub names: Names<'c>,
     /// Set on every number.
     pub common: &'c Change,
-    /// What the numbers are now. What is so already is not sent.
+    /// Current properties of the numbers. Unchanged properties are not sent.
     pub before: Option<&'c Export>,
 }
 
@@ -31,7 +31,7 @@ pub struct Input<'c> {
     pub columns: &'c Columns,
     pub source: Source,
     pub rows: Vec<Row>,
-    /// How many numbers are already as the file wants them.
+    /// Count of the numbers that already are as the file wants them.
     pub unchanged: usize,
     /// The changes, as JSON, one after the other.
     changes: String,
@@ -223,7 +223,7 @@ impl Builder<'_, '_> {
     }
 }
 
-/// The digits of a number, of which there are at most 15.
+/// The digits of a number, at most 15.
 fn digits(number: &E164) -> u64 {
     number.as_str()[1..].parse().unwrap_or_default()
 }

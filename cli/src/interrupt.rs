@@ -14,12 +14,14 @@ pub struct SignalRuntime {
 
 impl SignalRuntime {
     pub fn start() -> Result<Self> {
-        let cannot = |error: io::Error| Failure::usage(format!("cannot start: {error}"));
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(cannot)?;
+        let start_error = |error: io::Error| Failure::usage(format!("cannot start: {error}"));
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(start_error)?;
         let interrupts = runtime.block_on(async { Interrupts::new() });
         Ok(Self {
-            interrupts: interrupts.map_err(cannot)?,
+            interrupts: interrupts.map_err(start_error)?,
             runtime,
         })
     }

@@ -32,10 +32,13 @@ pub fn start(global: &Global) -> Result<()> {
     let started = match &global.log_file {
         Some(path) => {
             check_input(path)?;
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            let file = file.map_err(|error| {
-                Failure::usage(format!("cannot write {}: {error}", quoted(path)))
-            })?;
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .map_err(|error| {
+                    Failure::usage(format!("cannot write {}: {error}", quoted(path)))
+                })?;
             log.with_writer(Mutex::new(file)).try_init()
         }
         None => log.with_writer(io::stderr).try_init(),

@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says why the program ends; in JSON too, if that was asked for.
+/// Prints why the program ends; as JSON too, if requested.
 fn report(failure: &Failure, arguments: &[OsString]) {
     let text = failure.to_string();
     ui::error(text.strip_prefix("error: ").unwrap_or(&text));

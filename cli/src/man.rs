@@ -14,7 +14,7 @@ use crate::{
     ui,
 };
 
-/// What every page has in addition to the options.
+/// Sections of every page in addition to the options.
 const SECTIONS: &str = r"
 .SH FILES
 .TP

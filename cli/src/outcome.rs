@@ -65,7 +65,8 @@ pub fn ended(
     ended
 }
 
-/// Whether the server could not be reached, or something in front of it answered in its place.
+/// Returns whether the server could not be reached, or something in front of it answered in its
+/// place.
 pub fn is_unreachable(error: &Error) -> bool {
     let status = error.status().map_or(0, |status| status.as_u16());
     match error.kind() {
@@ -79,7 +80,7 @@ pub fn is_unreachable(error: &Error) -> bool {
 pub struct Secrets(Redactor);
 
 impl Secrets {
-    /// To be asked for after the response, when the key is known.
+    /// To be called after the response, when the key is known.
     pub fn of<T>(call: &Call<T>) -> Self {
         Self(call.redactor())
     }
@@ -93,7 +94,7 @@ impl Secrets {
         }
     }
 
-    /// Whether a text repeats a secret, or is too long to be searched.
+    /// Returns whether a text repeats a secret, or is too long to be searched.
     fn is_in(&self, text: &str) -> bool {
         let found = |text: &str| self.0.redact(text).matches(REDACTED).count();
         text.chars().count() > LONGEST || found(text) > text.matches(REDACTED).count()

@@ -13,10 +13,10 @@ use crate::{
     ui::{self, table},
 };
 
-/// How many numbers are shown as an example.
+/// Count of numbers that are shown as an example.
 const SAMPLES: usize = 3;
 
-/// What is about to be sent.
+/// Changes that are about to be sent.
 pub struct Plan<'p> {
     pub input: &'p Input<'p>,
     /// The rows to send.
@@ -60,8 +60,8 @@ impl Plan<'_> {
         let columns = self.input.columns;
         let rows = self.totals().into_iter().map(|(name, counts)| {
             let kinds = ["set on", "empty on", "null on"].into_iter().zip(counts);
-            let parts = kinds.filter(|(_, count)| *count > 0);
-            let parts: Vec<_> = parts
+            let parts: Vec<_> = kinds
+                .filter(|(_, count)| *count > 0)
                 .map(|(kind, count)| format!("{kind} {count}"))
                 .collect();
             let secret = columns

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// How many mistakes of a file are shown.
+/// Maximum count of mistakes of a file that are shown.
 const SHOWN: usize = 20;
 
 /// A mistake with its place. It repeats no value but a number.
@@ -31,7 +31,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The mistakes of a file, of which the first few are kept.
+/// The mistakes of a file; only the first few are kept.
 #[derive(Debug, Default)]
 pub struct Problems {
     shown: Vec<Problem>,

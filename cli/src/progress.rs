@@ -1,4 +1,4 @@
-//! How far a job is: a bar on a terminal, and otherwise a line from time to time.
+//! Progress of a job: a bar on a terminal, and otherwise a line from time to time.
 
 use std::{
     env,
@@ -11,7 +11,7 @@ use sigmamind::Client;
 
 use crate::{stops::seconds, ui};
 
-/// How often there is a line where there is no bar.
+/// Interval between progress lines where no bar is shown.
 const LINE: Duration = Duration::from_secs(10);
 
 pub struct Progress {

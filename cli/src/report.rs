@@ -1,4 +1,4 @@
-//! What became of a job: the results of each number in a file, and a summary of all.
+//! Report of a job: the result of each number in a file, and a summary.
 
 use std::{
     collections::BTreeMap,
@@ -195,12 +195,12 @@ impl<'r> Report<'r> {
                 Exit::SomeFailed
             });
         }
-        let left = self
+        let left: Vec<_> = self
             .counts
             .iter()
-            .filter(|(state, _)| **state != State::Applied);
-        let left = left.map(|(state, count)| format!("{count} {}", state.label()));
-        let left: Vec<_> = left.collect();
+            .filter(|(state, _)| **state != State::Applied)
+            .map(|(state, count)| format!("{count} {}", state.label()))
+            .collect();
         let text = format!(
             "{} ({}); run `{}` to continue",
             self.stop,
@@ -210,7 +210,7 @@ impl<'r> Report<'r> {
         Err(Failure::new(self.stop.exit(), text).reported())
     }
 
-    /// Prints the summary in the format that was asked for; tells whether that worked.
+    /// Prints the summary in the requested format; returns whether that succeeded.
     fn print(&self) -> bool {
         let json = |value: Value| escape_json(format!("{value:#}"));
         let printed = match self.runner.format {
@@ -249,8 +249,8 @@ impl<'r> Report<'r> {
     fn tables(&self) -> String {
         let counts = State::ALL
             .iter()
-            .filter_map(|state| Some((state, self.counts.get(state)?)));
-        let counts = counts.map(|(state, count)| [state.label().to_owned(), count.to_string()]);
+            .filter_map(|state| Some((state, self.counts.get(state)?)))
+            .map(|(state, count)| [state.label().to_owned(), count.to_string()]);
         let mut text = table(&["outcome", "count"], counts);
         if !self.groups.is_empty() {
             let rows = self.groups.iter().map(|group| {

@@ -23,7 +23,7 @@ use crate::{
     ui,
 };
 
-/// How many numbers in flight are named.
+/// Maximum count of numbers in flight that are named.
 const NAMED: usize = 20;
 
 pub fn resume(args: &ResumeArgs, properties: &Properties, columns: &Columns) -> Result<Exit> {
@@ -94,7 +94,7 @@ fn check_server(journal: &Path, job: &Job, connection: &Connection) -> Result<()
     )))
 }
 
-/// What the job sets on every number.
+/// Returns the properties that the job sets on every number.
 fn common(job: &Job, properties: &Properties, columns: &Columns) -> Result<Change> {
     for (name, value) in &job.set {
         let column = change::find(columns, name)?;
@@ -185,9 +185,10 @@ fn print_history(input: &Input, history: &History) {
             in_flight.push(row.number.as_str());
         }
     }
-    let parts = State::ALL.iter().zip(counts);
-    let parts = parts.filter(|(_, count)| *count > 0);
-    let parts: Vec<_> = parts
+    let parts: Vec<_> = State::ALL
+        .iter()
+        .zip(counts)
+        .filter(|(_, count)| *count > 0)
         .map(|(state, count)| format!("{count} {}", state.label()))
         .collect();
     let numbers = count(input.rows.len(), "number");

@@ -25,15 +25,15 @@ use crate::{
     ui,
 };
 
-/// How many numbers are compared with what was reported after the job: enough to tell whether the
-/// old values are from before it, and few enough to be kept in memory.
+/// Maximum count of numbers that are compared with the values reported after the job: enough to see
+/// whether the old values are from before it, and few enough to be kept in memory.
 const COMPARED: usize = 100_000;
 
 /// A job that is to be set back.
 struct Rollback<'r> {
     job: Job,
     history: History,
-    /// What the server reported after the job.
+    /// Values that the server reported after the job.
     after: Export,
     columns: &'r Columns,
 }
@@ -231,7 +231,7 @@ impl Rollback<'_> {
         Self::finish(args, missing, &text, &summary)
     }
 
-    /// The properties that the job has set and that are no secrets.
+    /// The properties that the job has set, without secrets.
     fn used(&self, sent: &[(&E164, &Record)]) -> Vec<&Column> {
         let mut sets = vec![false; self.history.sets.len()];
         for (_, record) in sent {

@@ -36,7 +36,7 @@ use crate::{
     validate::update,
 };
 
-/// How long a stopped job waits for requests in flight: as long as an attempt may take by default.
+/// Time that a stopped job waits for requests in flight: as long as an attempt may take by default.
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// The wait before the second round; it doubles with each further round without a success.
@@ -57,20 +57,20 @@ pub struct Runner<'r> {
     state: RefCell<Progressed>,
 }
 
-/// What changes while a job runs.
+/// State that changes while a job runs.
 struct Progressed {
     /// For each row.
     records: Vec<Record>,
     /// Outcomes that the journal does not have, by row.
     unwritten: HashMap<usize, Ended>,
     watch: Watch,
-    /// How often a row was sent again.
+    /// Count of retries, by row.
     tries: HashMap<usize, u32>,
     /// Rows to send in the next round.
     deferred: Vec<usize>,
-    /// A pause that the server asked for.
+    /// A pause that the server requested.
     pause: Option<Duration>,
-    /// How many requests the ended calls have sent.
+    /// Count of requests that the ended calls have sent.
     attempts: u32,
     /// Why the journal could not be written.
     broken: Option<io::Error>,
@@ -185,7 +185,7 @@ impl<'r> Runner<'r> {
         }
     }
 
-    /// Puts the deferred rows behind the others; returns the pause that the server asked for.
+    /// Puts the deferred rows behind the others; returns the pause that the server requested.
     fn next_round(&self, queue: &RefCell<VecDeque<usize>>) -> Option<Duration> {
         let mut state = self.state.borrow_mut();
         queue.borrow_mut().extend(state.deferred.drain(..));
@@ -268,8 +268,8 @@ impl<'r> Runner<'r> {
         })
     }
 
-    /// Whether a stopped job has nothing more to wait for: all requests that left are answered, or
-    /// time is over.
+    /// Returns whether a stopped job has nothing more to wait for: all sent requests are answered,
+    /// or the time is over.
     fn is_drained(&self, until: &mut Option<Instant>) -> bool {
         if !self.gate.is_closed() {
             return false;
@@ -341,7 +341,7 @@ impl<'r> Runner<'r> {
         }
     }
 
-    /// What the properties of a change were before, as far as it is known.
+    /// Returns the earlier values of the properties of a change, as far as they are known.
     fn before(&self, row: &Row, change: &Change) -> Option<Map<String, Value>> {
         let before = self.before?;
         let known = change.keys().filter_map(|name| {

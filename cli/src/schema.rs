@@ -36,11 +36,11 @@ pub struct Column {
     pub nullable: bool,
     /// It is never an argument, and shown nowhere.
     pub secret: bool,
-    /// What the document allows, in words.
+    /// Limits of the document, in words.
     limits: Vec<String>,
 }
 
-/// What a text is turned into.
+/// Type that a text is converted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Text,
@@ -149,7 +149,7 @@ impl Column {
 pub struct Columns(Vec<Column>);
 
 impl Columns {
-    /// Those of the document, of which none has a flag that is taken.
+    /// The properties of the document; none has a flag name that is taken.
     pub fn of_the_document(taken: HashSet<String>) -> Self {
         Self::of(&schema_for!(PhoneNumberUpdate), taken)
     }
@@ -226,7 +226,7 @@ impl Columns {
     }
 }
 
-/// Whether a header or a JSON name is the number's, in either spelling.
+/// Returns whether a header or a JSON name is the number's, in either spelling.
 pub fn is_number(word: &str) -> bool {
     word == number_name() || word == number_name().to_kebab_case()
 }

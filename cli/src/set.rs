@@ -28,14 +28,18 @@ pub fn set(args: &SetArgs, properties: &Properties, columns: &Columns) -> Result
     };
     let (client, _) = connection.client(&settings)?;
 
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
     let call = || client.update_phone_number(&args.number, &update);
     let answer = runtime.block_on(call().send());
     let secrets = Secrets::of(&call());
     let response = answer.map_err(|error| {
-        let id = error.request_id().map(|id| secrets.redact(id));
-        let id = id.map(|id| format!(" [request {id}]")).unwrap_or_default();
+        let id = error
+            .request_id()
+            .map(|id| format!(" [request {}]", secrets.redact(id)))
+            .unwrap_or_default();
         Failure::new(
             exit(&error),
             format!("{}{id}", printable(&error.to_string())),

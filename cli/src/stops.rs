@@ -123,7 +123,7 @@ impl Watch {
         }
     }
 
-    /// Starts the clock of an outage again, after a wait that was no outage.
+    /// Starts the clock of an outage again, after a wait that does not count as one.
     pub fn restart(&mut self) {
         self.last_success = Instant::now();
         self.unreachable.clear();
@@ -134,7 +134,7 @@ impl Watch {
         self.restart();
     }
 
-    /// Takes what a request came to; tells whether to stop.
+    /// Records the outcome of a request; returns whether to stop.
     pub fn failed(&mut self, row: usize, error: &Error) -> Option<StopReason> {
         let kind = error.kind();
         self.forbidden = if kind == ErrorKind::Forbidden {
@@ -171,7 +171,7 @@ impl Watch {
         too_many.then_some(StopReason::TooManyFailures(self.failures))
     }
 
-    /// Whether more than one number in a row could not reach the server.
+    /// Returns whether more than one number in a row could not reach the server.
     pub fn is_troubled(&self) -> bool {
         self.unreachable.len() > 1
     }

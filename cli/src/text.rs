@@ -2,14 +2,14 @@
 
 use std::{borrow::Cow, path::Path};
 
-/// Whether a terminal would obey this character, or a reader be misled by it.
+/// Returns whether this character could control a terminal or mislead a reader.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether this character is not seen although it is there, other than white space and the joiners
-/// that some scripts and emoji need.
+/// Returns whether this character is invisible, other than white space and the joiners that some
+/// scripts and emoji need.
 pub fn is_invisible(c: char) -> bool {
     is_unsafe(c)
         || matches!(
@@ -61,7 +61,7 @@ pub fn invisible(text: &str) -> Option<String> {
     Some(format!("U+{:04X}", u32::from(found)))
 }
 
-/// Whether a word may be repeated in a message: a name, and not what could be a secret.
+/// Returns whether a word may be repeated in a message: a name, and nothing that could be a secret.
 pub fn is_plain(word: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
     (1..=64).contains(&word.chars().count()) && word.chars().all(plain)

@@ -1,7 +1,7 @@
-//! What the operator sees: messages on standard error, results on standard output.
+//! Output for the operator: messages on standard error, results on standard output.
 //!
-//! Standard error may be a full disk or closed. What cannot be said there is dropped, because a
-//! message must not end a job; a result that cannot be printed is an error.
+//! Standard error may be a full disk or closed. A message that cannot be written is dropped,
+//! because it must not end a job; a result that cannot be printed is an error.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -80,7 +80,7 @@ pub fn print_or_fail(text: &str) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Whether there is somebody to ask.
+/// Returns whether standard input and standard error are terminals.
 fn is_attended() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
@@ -96,7 +96,7 @@ pub fn ask(question: &str) -> Result<bool> {
     let answer = Confirm::new()
         .with_prompt(question)
         .default(false)
-        // A key that is hit by accident is no answer.
+        // A key hit by accident does not count as an answer.
         .wait_for_newline(true)
         .interact_on(&terminal);
     answer.map_err(|dialoguer::Error::IO(error)| {

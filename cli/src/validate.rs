@@ -21,7 +21,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// Whether the reason is about this property.
+    /// Returns whether the reason is about this property.
     pub fn is_about(&self, property: &str) -> bool {
         let top = |path: &str| path.split('.').next() == Some(property);
         self.property.as_deref().is_some_and(top)
@@ -34,8 +34,9 @@ impl Validator {
         let builder = Client::builder()
             .api_key("unused")
             .base_url("http://127.0.0.1");
-        let client = builder.build();
-        let client = client.map_err(|error| Failure::usage(error.to_string()))?;
+        let client = builder
+            .build()
+            .map_err(|error| Failure::usage(error.to_string()))?;
         Ok(Self { client })
     }
 

@@ -1,4 +1,4 @@
-//! What can be set back, what not, and why.
+//! Summary of the numbers that can be set back, and the reasons for those that cannot.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -12,7 +12,7 @@ use crate::{
     ui::table,
 };
 
-/// How much of a number can be set back.
+/// Extent to which a number can be set back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extent {
     All,
@@ -60,11 +60,11 @@ pub fn setting(column: &Column, was: &Value) -> std::result::Result<String, &'st
     }
 }
 
-/// What can be set back, and what not.
+/// Numbers that can be set back, and those that cannot.
 #[derive(Default)]
 pub struct Summary {
     pub rows: usize,
-    /// How many numbers, and an example.
+    /// Count of the numbers, and an example.
     pub extents: BTreeMap<Extent, (usize, E164)>,
     pub missing: Vec<Missing>,
 }

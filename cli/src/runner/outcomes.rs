@@ -1,4 +1,4 @@
-//! What requests come to: recorded, and judged whether to send again, to continue or to stop.
+//! Outcomes of requests: records them, and decides whether to send again, to continue or to stop.
 
 use sigmamind::{Error, ErrorKind};
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Runner<'_> {
-    /// Records what a request came to; tells whether to stop.
+    /// Records the outcome of a request; returns whether to stop.
     pub(super) fn end(
         &self,
         index: usize,
@@ -72,14 +72,14 @@ impl Runner<'_> {
         if stop.is_none() && error.is_retryable() && tries < self.sending.retries {
             state.tries.insert(index, tries + 1);
             state.deferred.push(index);
-            let asked = error.retry_after().filter(|_| error.is_rate_limited());
-            state.pause = state.pause.max(asked);
+            let requested = error.retry_after().filter(|_| error.is_rate_limited());
+            state.pause = state.pause.max(requested);
             return (None, true);
         }
         (stop.or_else(|| state.watch.gave_up()), false)
     }
 
-    /// Whether a number that was not sent, because the server wants a pause, may wait for its end.
+    /// Returns whether a number that was not sent because of a pause may wait for its end.
     fn may_postpone(&self, index: usize, error: &Error) -> bool {
         let is_paused = error.kind() == ErrorKind::Paused || error.is_rate_limited();
         is_paused && self.tries(index) < self.sending.retries

@@ -6,9 +6,10 @@ use serde_json::Value;
 use super::{Column, Kind};
 
 pub fn properties(root: &Value) -> Vec<(&str, &Value)> {
-    let properties = root["properties"].as_object();
-    let properties = properties.into_iter().flatten();
-    properties
+    root["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
         .map(|(name, schema)| (name.as_str(), schema))
         .collect()
 }
