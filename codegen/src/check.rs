@@ -1,8 +1,8 @@
-//! The allow-list: the keywords that are understood, by place. Everything else is refused, since a
-//! keyword that is ignored would be a promise broken.
+//! The allow-list of supported keywords, by place. Every other keyword is refused, because ignoring
+//! it would break a promise of the document.
 //!
-//! To have a keyword understood, add a row to the table of its place, and read it where the others
-//! of that place are read. What restricts only what a server takes is `Any`: it is left to the server.
+//! To support a keyword, add a row to the table of its place, and read it where the others of that
+//! place are read. A keyword that only restricts what a server accepts is `Any`: the server checks it.
 
 use serde_json::Value;
 
@@ -11,9 +11,9 @@ use crate::failure::{
 };
 use crate::schema::{entries, items};
 
-/// What the value of a keyword must be.
+/// The kind of value that a keyword must have.
 pub enum Kind {
-    /// An annotation, or looked at where it is read.
+    /// An annotation, or a value that is checked where it is read.
     Any,
     Text,
     Flag,
@@ -49,7 +49,7 @@ const fn must(name: &'static str, kind: Kind) -> Keyword {
 
 use Kind::{Any, Flag, List, Map, MapOf, Text};
 
-/// What is for people.
+/// Annotations for readers.
 const TEXTS: &[Keyword] = &[
     may("title", Any),
     may("summary", Any),
@@ -94,7 +94,7 @@ pub const OPERATION: Table = &[
         may("security", List),
         may("servers", Any),
         may("tags", Any),
-        // What the server calls by itself.
+        // Requests that the server makes by itself.
         may("callbacks", Any),
         may("x-idempotent", Flag),
     ],
@@ -108,7 +108,7 @@ pub const PARAMETER: Table = &[
         may("required", Flag),
         may("style", Text),
         may("explode", Flag),
-        // Both only allow more than is sent.
+        // Both only allow more than the client sends.
         may("allowReserved", Any),
         may("allowEmptyValue", Any),
     ],
@@ -122,7 +122,7 @@ pub const MEDIA: Table = &[TEXTS, &[must("schema", Any)]];
 /// Beside `$ref`, nothing else has a meaning.
 const REFERENCE: Table = &[TEXTS, &[must("$ref", Text)]];
 
-/// What every schema may have.
+/// Keywords that every schema may have.
 const SCHEMA: &[Keyword] = &[
     may("nullable", Flag),
     may("readOnly", Flag),
@@ -135,7 +135,7 @@ const SCHEMA: &[Keyword] = &[
     may("not", Any),
 ];
 const TYPE: &[Keyword] = &[may("type", Text), may("format", Text), may("enum", List)];
-/// Limits are looked at only in what is sent.
+/// Limits are read only in request schemas.
 const STRING: &[Keyword] = &[
     may("minLength", Any),
     may("maxLength", Any),
@@ -167,7 +167,7 @@ const ALL_OF: &[Keyword] = &[must("allOf", List)];
 const ONE_OF: &[Keyword] = &[must("oneOf", List)];
 const ANY_OF: &[Keyword] = &[must("anyOf", List)];
 
-/// The keywords of a schema of this kind; nothing if there is no such kind.
+/// Returns the keywords of a schema of this kind, or an empty table for an unknown kind.
 fn of_schema(kind: &str) -> Table {
     match kind {
         "anything" => &[TEXTS, SCHEMA],
@@ -183,8 +183,8 @@ fn of_schema(kind: &str) -> Table {
     }
 }
 
-/// The types that are told by these keywords where none is given.
-const TOLD: [(&str, &[&str]); 3] = [
+/// Types that are inferred from these keywords if `type` is absent.
+const INFERRED: [(&str, &[&str]); 3] = [
     (
         "object",
         &["properties", "additionalProperties", "required"],
@@ -202,7 +202,7 @@ pub fn check_schema(kind: &str, value: &Value, at: &str) -> Result<()> {
     check(table, value, at)
 }
 
-/// Checks the keywords of a place, and what is not a place of its own.
+/// Checks the keywords of a place, and the values that are not places of their own.
 pub fn check(table: Table, value: &Value, at: &str) -> Result<()> {
     ensure(value.is_object(), at, UNEXPECTED, "a mapping")?;
     let rules = || table.iter().copied().flatten();
@@ -218,7 +218,7 @@ pub fn check(table: Table, value: &Value, at: &str) -> Result<()> {
             None => unknown.push(keyword.as_str()),
         }
     }
-    // All at once, so that nobody meets one after the other.
+    // All unknown keywords are reported in one failure.
     if let [first, ..] = *unknown {
         let alone = unknown.len() == 1;
         let at = if alone {
@@ -254,7 +254,7 @@ fn fits(kind: &Kind, value: &Value, at: &str) -> Result<()> {
     }
 }
 
-/// Refuses an extension of this crate where it has no meaning, and what is nearly one.
+/// Refuses an extension of this crate where it has no meaning, and a misspelled one.
 fn extension(keyword: &str, at: &str) -> Result<()> {
     ensure(!OURS.contains(&keyword), at, MISPLACED, keyword)?;
     let near = OURS
@@ -263,7 +263,7 @@ fn extension(keyword: &str, at: &str) -> Result<()> {
     refuse(near, at, NEARLY)
 }
 
-/// Whether a letter is missing, too many, another, in the other case or changed places.
+/// Returns whether the names differ by case, or by one missing, extra, replaced or swapped letter.
 fn one_letter_apart(ours: &str, name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let (a, b) = (ours.as_bytes(), name.as_bytes());
@@ -277,7 +277,7 @@ fn one_letter_apart(ours: &str, name: &str) -> bool {
     }
 }
 
-/// Returns what a reference leads to, and the place of that.
+/// Resolves a reference, and returns its target and the target's place.
 pub fn follow<'d>(root: &'d Value, value: &Value, at: &str) -> Result<(&'d Value, String)> {
     check(REFERENCE, value, at)?;
     let reference = value["$ref"].as_str().unwrap_or_default();
@@ -290,17 +290,19 @@ pub fn follow<'d>(root: &'d Value, value: &Value, at: &str) -> Result<(&'d Value
     need(target, at, LOST, reference)
 }
 
-/// The kind of a schema: how it is combined, or its type; what has none is told by its keywords.
+/// Returns the kind of a schema: its combinator, its `type`, or the type inferred from its keywords.
 pub fn kind(schema: &Value) -> &str {
     let has = |keyword: &&str| !schema[*keyword].is_null();
     let combined = ["allOf", "oneOf", "anyOf"].into_iter().find(has);
-    let told = TOLD.iter().find(|(_, keywords)| keywords.iter().any(has));
-    let told = told.map_or("anything", |(kind, _)| kind);
-    combined.or(schema["type"].as_str()).unwrap_or(told)
+    let inferred = INFERRED
+        .iter()
+        .find(|(_, keywords)| keywords.iter().any(has))
+        .map_or("anything", |(kind, _)| kind);
+    combined.or(schema["type"].as_str()).unwrap_or(inferred)
 }
 
-/// The parts of an `allOf`, `oneOf` or `anyOf` with their numbers, without those that are only for
-/// people.
+/// Returns the parts of an `allOf`, `oneOf` or `anyOf` with their indices, without those that have
+/// only annotations.
 pub fn parts<'s>(schema: &'s Value, kind: &str) -> Vec<(usize, &'s Value)> {
     let is_texts = |part: &Value| {
         let mut keywords = entries(part).map(|(keyword, _)| &**keyword).peekable();
@@ -311,12 +313,12 @@ pub fn parts<'s>(schema: &'s Value, kind: &str) -> Vec<(usize, &'s Value)> {
     parts.filter(|(_, part)| !is_texts(part)).collect()
 }
 
-/// Whether a schema becomes a type of its own; anything else is described where it is used.
+/// Returns whether a schema becomes a type of its own; any other is described where it is used.
 pub fn is_type(schema: &Value) -> bool {
     let kind = kind(schema);
     let has_properties = entries(&schema["properties"]).next().is_some()
         || items(&schema["required"]).next().is_some();
-    // Beside a part that is alone, these would be lost.
+    // Beside a single part, these would be lost.
     let others = &schema["additionalProperties"];
     let narrowed = !others.is_null() && others != true
         || ["minProperties", "maxProperties"]
@@ -328,7 +330,7 @@ pub fn is_type(schema: &Value) -> bool {
         || kind == "string" && schema["enum"].is_array()
 }
 
-/// A name as a step of a JSON pointer.
+/// Escapes a name as a step of a JSON pointer.
 pub fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }

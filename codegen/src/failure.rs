@@ -1,26 +1,27 @@
-//! Why the build stops, or skips something: one line with the reason, the place and the remedy.
+//! Failures that stop the build or skip a part of the document, in one line with the reason, the
+//! place and the remedy.
 
 use std::fmt;
 
-/// What a pass comes to.
+/// Result of a pass.
 pub type Result<T> = std::result::Result<T, Failure>;
 
-/// Why the build stops, or skips something.
+/// Failure that stops the build or skips a part of the document.
 #[derive(Debug, Clone)]
 pub struct Failure {
     step: &'static str,
     reason: String,
-    /// A JSON pointer or `Type.property`; empty if it is the whole document.
+    /// A JSON pointer or `Type.property`; empty for the whole document.
     place: String,
     remedy: String,
 }
 
-/// A reason, in which `{}` stands for what is in question, and what to do about it.
+/// A reason, in which `{}` is replaced with the value in question, and its remedy.
 #[derive(Clone, Copy)]
 pub(crate) struct Problem(&'static str, &'static str);
 
 impl Failure {
-    /// A failure of this step, about the whole document.
+    /// Creates a failure of this step, about the whole document.
     #[must_use]
     pub fn new(step: &'static str, reason: String, remedy: &str) -> Self {
         Self {
@@ -31,7 +32,7 @@ impl Failure {
         }
     }
 
-    /// What the generator does not support.
+    /// Creates a failure for a document that the generator does not support.
     #[allow(clippy::needless_pass_by_value, reason = "so `map_err` calls it")]
     pub fn unsupported(reason: impl ToString) -> Self {
         let remedy = "Simplify what the reason names; the generator does not support it.";
@@ -46,13 +47,13 @@ impl Failure {
         }
     }
 
-    /// What the generator does not write as it did.
+    /// Creates a failure for unexpected output of the generator.
     pub(crate) fn changed(reason: String) -> Self {
         let remedy = "The generator has changed: compare codegen/src/emit with what it writes.";
         Self::new("complete the client", reason, remedy)
     }
 
-    /// Returns all of it in one line, as a directive for cargo has no more.
+    /// Returns the failure as one line, because a cargo directive cannot have more.
     #[must_use]
     pub fn line(&self, file: &str) -> String {
         let (file, step) = (short(file), self.step);
@@ -78,7 +79,7 @@ pub(crate) fn need<T>(value: Option<T>, place: &str, problem: Problem, what: &st
     value.ok_or_else(|| Failure::at(place, problem, what))
 }
 
-/// Refuses what was found, if anything was.
+/// Fails if something was found.
 pub(crate) fn refuse(found: Option<&str>, place: &str, problem: Problem) -> Result<()> {
     ensure(found.is_none(), place, problem, found.unwrap_or_default())
 }

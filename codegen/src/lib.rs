@@ -1,6 +1,6 @@
 //! Generates the client from the text of a document.
 //!
-//! Data goes one way: [`parse`](parse()) → [`read`](read()) → [`Model`] → [`lower`](lower()) → progenitor → [`emit`](emit()).
+//! The passes, in order: [`parse`](parse()) → [`read`](read()) → [`Model`] → [`lower`](lower()) → progenitor → [`emit`](emit()).
 
 mod check;
 mod emit;
@@ -27,25 +27,25 @@ pub use model::Model;
 pub use needed::Needed;
 pub use read::{Document, read};
 
-/// More than any document needs, since `schema::DEEPEST` bounds them.
+/// Stack size in bytes: more than any document needs, because `schema::DEEPEST` bounds the depth.
 const STACK: usize = 256 << 20;
-/// The most bytes of a document; what is longer takes too long.
+/// Maximum length of a document in bytes; a longer one takes too long.
 const LONGEST: usize = 1 << 20;
 
-/// The client's code, and what is not in it.
+/// The client's code, and the parts of the document that it leaves out.
 pub struct Generated {
     /// The Rust source.
     pub code: String,
-    /// What is not understood, and not needed.
+    /// Unsupported parts of the document that the crate does not need.
     pub skipped: Vec<Skipped>,
 }
 
 /// A part of the document that is not generated.
 #[derive(Debug, Clone)]
 pub struct Skipped {
-    /// What it is: ``operation `listCalls` ``, say.
+    /// Name of the part, for example ``operation `listCalls` ``.
     pub what: String,
-    /// Why.
+    /// Reason why it is skipped.
     pub failure: Failure,
 }
 
@@ -55,12 +55,12 @@ impl Skipped {
     }
 }
 
-/// Does the work on a large stack, and tells of a panic by a failure: the generator panics on what
-/// it does not support, and recurses.
+/// Runs the work on a large stack, and turns a panic into a failure: the generator recurses, and
+/// panics on unsupported documents.
 ///
 /// # Errors
 ///
-/// What the work fails for, or the text of its panic.
+/// Returns the failure of the work, or the text of its panic.
 pub fn guarded<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK);
@@ -69,18 +69,20 @@ pub fn guarded<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
             .map_err(Failure::unsupported)?
             .join()
             .unwrap_or_else(|panic| {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+                let text = panic
+                    .downcast_ref::<String>()
+                    .map(String::as_str)
+                    .or_else(|| panic.downcast_ref::<&str>().copied());
                 Err(Failure::unsupported(text.unwrap_or("it panicked")))
             })
     })
 }
 
-/// Reads the text of a document, as far as it may be long.
+/// Reads the text of a document, up to its maximum length.
 ///
 /// # Errors
 ///
-/// If there is no such file, or it is too long, or not UTF-8.
+/// Fails if the file cannot be read or is not UTF-8.
 pub fn load(file: &Path) -> Result<String> {
     let failure = |error: std::io::Error| {
         let remedy = "Check the path; a relative one starts at this crate's folder, so give \
@@ -90,7 +92,7 @@ pub fn load(file: &Path) -> Result<String> {
     let mut text = String::new();
     let file = File::open(file).map_err(failure)?;
     let bytes = file.take(LONGEST as u64 + 1).read_to_string(&mut text);
-    // A file that is cut may end within a character.
+    // A file that is cut at the limit may end within a character.
     match bytes {
         Err(error) if text.len() <= LONGEST => Err(failure(error)),
         _ => Ok(text),
@@ -101,7 +103,7 @@ pub fn load(file: &Path) -> Result<String> {
 ///
 /// # Errors
 ///
-/// If it is too long, or neither YAML nor JSON.
+/// Fails if it is too long, or neither YAML nor JSON.
 pub fn parse(text: &str) -> Result<Value> {
     if text.len() > LONGEST {
         let reason = format!("it has more than {LONGEST} bytes");
@@ -111,11 +113,11 @@ pub fn parse(text: &str) -> Result<Value> {
     parse::parse(text)
 }
 
-/// Writes the document anew for the generator.
+/// Rewrites the document for the generator.
 ///
 /// # Errors
 ///
-/// If the generator cannot read it.
+/// Fails if the generator cannot read it.
 pub fn lower(model: &Model) -> Result<OpenAPI> {
     serde_json::from_value(lower::document(model)).map_err(Failure::unsupported)
 }

@@ -11,15 +11,15 @@ use crate::{
     schema::{entries, items, texts},
 };
 
-/// What `format: e164` asks of a string.
+/// Pattern that `format: e164` requires of a string.
 pub const E164: &str = r"^\+[1-9][0-9]{6,14}$";
 
-/// A limit, with the name that the client has for it.
+/// A limit, with its name in the client.
 #[derive(Debug, PartialEq)]
 pub enum Limit {
     Count(&'static str, u64),
     Bound(&'static str, Number),
-    /// In the words of the client's engine, and in those of the document.
+    /// As translated for the client's regex engine, and as written in the document.
     Pattern(String, String),
     Texts(Vec<String>),
     Numbers(Vec<Number>),
@@ -32,12 +32,12 @@ pub enum Number {
     Float(f64),
 }
 
-/// A keyword whose value is of no use, and what is wrong with it.
+/// A keyword with an invalid value, and its problem.
 type Misfit<'s> = (&'s str, Problem, String);
 
-/// Returns the limits of a schema, without what is in it.
+/// Returns the limits of a schema, without those of the schemas inside it.
 ///
-/// Of a keyword whose value is of no use, there is none: what is only received may have such.
+/// Keywords with invalid values are ignored: response schemas may have them.
 pub fn of(schema: &Value, direction: Direction) -> Vec<Limit> {
     // Where a phone number is only sent, its type guards it.
     let guarded = schema["format"] == "e164" && direction == Direction::Both;
@@ -47,7 +47,7 @@ pub fn of(schema: &Value, direction: Direction) -> Vec<Limit> {
     limits.chain(e164).collect()
 }
 
-/// Refuses a limit that could not be checked; `at` is the place of its schema.
+/// Refuses a limit that the client could not check; `at` is the place of its schema.
 pub fn check(schema: &Value, at: &str) -> Result<(), Failure> {
     for (keyword, value) in entries(schema) {
         limit(schema, keyword, value).map_err(|(keyword, problem, what)| {
@@ -88,8 +88,10 @@ fn limit<'s>(schema: &Value, keyword: &'s str, value: &Value) -> Result<Option<L
             None => Err((keyword, UNEXPECTED, "true or false".to_owned())),
         },
         "pattern" => {
-            let text = value.as_str();
-            let text = text.ok_or((keyword, UNEXPECTED, "a string as pattern".to_owned()))?;
+            let text =
+                value
+                    .as_str()
+                    .ok_or((keyword, UNEXPECTED, "a string as pattern".to_owned()))?;
             match pattern::translate(text) {
                 Ok(translated) => Ok(Some(Limit::Pattern(translated, text.to_owned()))),
                 Err(reason) => Err((keyword, NO_PATTERN, reason)),
@@ -99,10 +101,11 @@ fn limit<'s>(schema: &Value, keyword: &'s str, value: &Value) -> Result<Option<L
             texts(value).map(ToOwned::to_owned).collect(),
         ))),
         "enum" => {
-            let numbers = items(value).filter(|value| !value.is_null()).map(number);
-            let numbers = numbers.collect::<Option<Vec<_>>>();
-            let numbers =
-                numbers.ok_or((keyword, NO_NUMBER, "one of the listed values".to_owned()))?;
+            let numbers = items(value)
+                .filter(|value| !value.is_null())
+                .map(number)
+                .collect::<Option<Vec<_>>>()
+                .ok_or((keyword, NO_NUMBER, "one of the listed values".to_owned()))?;
             Ok(Some(Limit::Numbers(numbers)))
         }
         _ => Ok(None),

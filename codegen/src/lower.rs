@@ -1,4 +1,4 @@
-//! Writes the document anew for the generator, with nothing in it that it gets wrong.
+//! Rewrites the document for the generator, without anything that the generator gets wrong.
 //!
 //! | in the document | for the generator |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | `nullable` in what is sent | `Nullable<T>`: three states, not two |
 //! | an optional list in what is sent | `nullable`: an empty one would be left out |
 //! | `nullable` in a list | `Option<T>` |
-//! | `additionalProperties` in what is received | nothing: news would be refused |
+//! | `additionalProperties` in what is received | nothing: new properties would be refused |
 //! | any other text format | a plain string |
 //! | names of properties and parameters | numbers: it has names of its own, and rules for them |
 //! | query, headers | nothing: the methods add them |
@@ -39,12 +39,12 @@ pub fn document(model: &Model) -> Value {
     json!({ "openapi": "3.0.3", "info": info, "paths": paths, "components": { "schemas": schemas } })
 }
 
-/// What the generator calls an argument, so that nothing in its code has that name.
+/// Returns the generator's name for an argument, which nothing else in its code has.
 fn argument(operation: usize, index: usize) -> String {
     format!("o{operation}a{index}")
 }
 
-/// What the generator calls a field; the real name takes its place when the type is completed.
+/// Returns the generator's name for a field; completing the type replaces it with the real name.
 pub fn field(index: usize) -> String {
     format!("p{index}")
 }
@@ -54,12 +54,15 @@ fn of_operation(model: &Model, number: usize, operation: &Operation) -> Value {
         let schema = of_value(model, schema, direction);
         json!({ "application/json": { "schema": schema } })
     };
-    let parameters = operation.parameters.iter().enumerate();
-    let parameters = parameters.map(|(index, parameter)| {
-        let (name, schema) = (argument(number, index), &parameter.schema);
-        let schema = of_value(model, schema, Direction::Request);
-        json!({ "name": name, "in": "path", "required": true, "schema": schema })
-    });
+    let parameters = operation
+        .parameters
+        .iter()
+        .enumerate()
+        .map(|(index, parameter)| {
+            let (name, schema) = (argument(number, index), &parameter.schema);
+            let schema = of_value(model, schema, Direction::Request);
+            json!({ "name": name, "in": "path", "required": true, "schema": schema })
+        });
     let mut response = json!({ "description": "" });
     if let Some(answer) = &operation.answer {
         response["content"] = content(answer, Direction::Response);
@@ -113,7 +116,7 @@ fn of_property(model: &Model, schema: &Value, direction: Direction) -> Value {
     if direction == Direction::Response || !model.has_flag(schema, "nullable") {
         return value;
     }
-    // The generator does not see that it would be in itself.
+    // The generator does not detect that the type would contain itself.
     let endless = |name| model.circular.contains(name);
     let inner = if schema["$ref"].as_str().is_some_and(endless) {
         rust("std::boxed::Box", &[value])
@@ -123,7 +126,7 @@ fn of_property(model: &Model, schema: &Value, direction: Direction) -> Value {
     rust("sigmamind::types::Nullable", &[inner])
 }
 
-/// A value in a list or a map.
+/// Writes a value in a list or a map.
 fn of_item(model: &Model, schema: &Value, direction: Direction) -> Value {
     let value = of_value(model, schema, direction);
     if model.has_flag(schema, "nullable") && value != json!({}) {
@@ -132,7 +135,7 @@ fn of_item(model: &Model, schema: &Value, direction: Direction) -> Value {
     value
 }
 
-/// A value that is not null.
+/// Writes a value that is not null.
 fn of_value(model: &Model, schema: &Value, direction: Direction) -> Value {
     let of_ours = |name: &str| rust(&format!("sigmamind::{name}"), &[]);
     if let Some(name) = schema["$ref"].as_str() {

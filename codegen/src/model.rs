@@ -1,5 +1,5 @@
-//! What matters of a document, decided once: which way a schema travels, what is secret, what may
-//! be shown, and where limits are.
+//! Facts about a document that are computed once: the direction of each schema, the secrets, the
+//! loggable values and the limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,44 +18,44 @@ pub enum Direction {
     Both,
 }
 
-/// What matters of a document.
+/// Facts about a document that are computed once.
 pub struct Model<'d> {
     pub(crate) document: &'d Document<'d>,
     pub(crate) in_requests: BTreeSet<&'d str>,
     in_responses: BTreeSet<&'d str>,
-    /// The types in which, or below which, something has a limit.
+    /// Types that have a limit, directly or in a type that they refer to.
     limited: BTreeSet<&'d str>,
-    /// The types that lead to themselves, or to one that does.
+    /// Types that refer to themselves, directly or through other types, or to such a type.
     pub(crate) circular: BTreeSet<&'d str>,
 }
 
-/// What leads on from each type.
+/// The types that each type refers to.
 type Graph<'d> = BTreeMap<&'d str, BTreeSet<&'d str>>;
 
 pub fn is_secret(schema: &Value) -> bool {
     schema["format"] == "password"
 }
 
-/// What is in a list or a map.
+/// Returns the schemas of the values in a list or a map.
 pub fn inner(schema: &Value) -> impl Iterator<Item = &Value> {
     let inner = [&schema["items"], &schema["additionalProperties"]];
     inner.into_iter().filter(|inner| inner.is_object())
 }
 
-/// The schemas that a schema is made of.
+/// Returns the schemas that a schema is made of.
 fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
     let properties = properties(schema).map(|(_, schema)| schema);
     properties.chain(inner(schema))
 }
 
-/// The names of the types that a schema refers to itself.
+/// Returns the names of the types that a schema itself refers to.
 pub fn referred(schema: &Value) -> BTreeSet<&str> {
     let own = schema["$ref"].as_str().into_iter();
     own.chain(parts(schema).flat_map(referred)).collect()
 }
 
 impl<'d> Model<'d> {
-    /// Decides what matters.
+    /// Computes the facts about a document.
     #[must_use]
     pub fn new(document: &'d Document<'d>) -> Self {
         let (mut below, mut above) = (Graph::new(), Graph::new());
@@ -99,31 +99,31 @@ impl<'d> Model<'d> {
         }
     }
 
-    /// What a reference leads to; anything else is itself.
+    /// Returns the target of a reference, and any other schema itself.
     pub(crate) fn target<'s>(&'s self, schema: &'s Value) -> &'s Value {
         target(&self.document.types, schema)
     }
 
-    /// Whether a flag is set at a schema, or at what it refers to.
+    /// Returns whether a flag is set at a schema, or at the schema that it refers to.
     pub(crate) fn has_flag(&self, schema: &Value, keyword: &str) -> bool {
         schema[keyword] == true || self.target(schema)[keyword] == true
     }
 
-    /// Whether the document says that it may appear in logs.
+    /// Returns whether the document marks it as loggable.
     pub(crate) fn is_shown(&self, schema: &Value) -> bool {
         let items = &schema["items"];
         self.has_flag(schema, "x-loggable") || items.is_object() && self.is_shown(items)
     }
 
-    /// Whether its `Debug` may be shown: it is loggable, or a type, or a list of types, which hide
-    /// by themselves what is not.
+    /// Returns whether its `Debug` may be shown: it is loggable, or a type or a list of types, whose
+    /// own `Debug` redacts the rest.
     pub(crate) fn is_debug(&self, schema: &Value) -> bool {
         let items = &schema["items"];
         let is_type = schema["$ref"].is_string();
         is_type || self.is_shown(schema) || items.is_object() && self.is_debug(items)
     }
 
-    /// The properties that are always there in what travels this way.
+    /// Returns the properties that are always present in this direction.
     pub(crate) fn required<'s>(
         &'s self,
         object: &'s Value,
@@ -139,7 +139,7 @@ impl<'d> Model<'d> {
         })
     }
 
-    /// Whether anything here or below has a limit.
+    /// Returns whether a schema has a limit, itself or in a schema below it.
     pub(crate) fn is_limited(&self, schema: &Value, direction: Direction) -> bool {
         let limited = |name: &str| self.limited.contains(name);
         schema["$ref"].as_str().is_some_and(limited)
@@ -148,7 +148,7 @@ impl<'d> Model<'d> {
     }
 }
 
-/// All types that lead on from these, and these.
+/// Returns these types, and all types that are reachable from them.
 fn reachable<'d>(graph: &Graph<'d>, from: impl Iterator<Item = &'d str>) -> BTreeSet<&'d str> {
     let (mut left, mut reached) = (from.collect::<Vec<_>>(), BTreeSet::new());
     while let Some(name) = left.pop() {
@@ -159,7 +159,8 @@ fn reachable<'d>(graph: &Graph<'d>, from: impl Iterator<Item = &'d str>) -> BTre
     reached
 }
 
-/// Whether a type leads to itself, or to one that does; so it does while that is being found out.
+/// Returns whether a type refers to itself, directly or through others, or to such a type. A type
+/// that is still being visited counts as circular.
 fn is_circular<'d>(graph: &Graph<'d>, name: &'d str, known: &mut BTreeMap<&'d str, bool>) -> bool {
     if let Some(known) = known.get(name) {
         return *known;

@@ -1,4 +1,4 @@
-//! Names of the document as names of Rust.
+//! Rust names for the names of the document.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::schema::properties;
 
-/// The most bytes of a name; longer ones make code that nobody can read, and files too large.
+/// Maximum length of a name in bytes; longer ones make unreadable code and large files.
 pub const LONGEST: usize = 200;
-/// What the generator calls the map of the properties that are not described.
+/// The generator's name for the map of undeclared properties.
 pub const EXTRA: &str = "extra";
-/// Methods of all types, which a setter would take the place of.
+/// Methods of all types, which a setter would shadow.
 const OF_TYPES: [&str; 11] = [
     "new",
     "validate",
@@ -25,7 +25,7 @@ const OF_TYPES: [&str; 11] = [
     "to_owned",
     "serialize",
 ];
-/// Methods that the generator's client has itself, and methods of all types.
+/// Methods of the generator's own client, and methods of all types.
 const OF_CLIENTS: [&str; 14] = [
     "new",
     "new_with_client",
@@ -52,24 +52,25 @@ impl Scope {
         Self(names.into_iter().collect())
     }
 
-    /// Takes a name, or the first of `name_2`, `name_3` and so on that is free, where `_` is the
+    /// Takes a name, or the first free one of `name_2`, `name_3` and so on, where `_` is the
     /// separator.
     pub fn take(&mut self, name: &str, separator: &str) -> String {
-        let free = numbered(name, separator).find(|name| !self.0.contains(name));
-        let free = free.unwrap_or_default();
+        let free = numbered(name, separator)
+            .find(|name| !self.0.contains(name))
+            .unwrap_or_default();
         self.0.insert(free.clone());
         free
     }
 }
 
-/// `Name`, `Name2`, `Name3` and so on.
+/// Returns `Name`, `Name2`, `Name3` and so on.
 pub fn numbered(name: &str, separator: &str) -> impl Iterator<Item = String> {
     let base = format!("{}{separator}", name.trim_end_matches('_'));
     let others = (2..).map(move |number| format!("{base}{number}"));
     std::iter::once(name.to_owned()).chain(others)
 }
 
-/// What the fields of an object are called, in the order of the document.
+/// Returns the names of an object's fields, in the order of the document.
 pub fn fields(object: &Value) -> Vec<String> {
     let open = object["additionalProperties"].is_object();
     let mut scope = Scope::with(open.then(|| EXTRA.to_owned()));
@@ -77,13 +78,13 @@ pub fn fields(object: &Value) -> Vec<String> {
     fields.collect()
 }
 
-/// What a field or an argument is called; `fallback` if the name has no letter or digit.
+/// Returns the name of a field or an argument, or `fallback` if `name` has no letter or digit.
 pub fn value(name: &str, fallback: &str) -> String {
     let snake = clean(name).to_snake_case();
     ident(&snake, "x", fallback)
 }
 
-/// What the method of an operation is called, beside methods with these names; nothing if the
+/// Returns the name of an operation's method that differs from `taken`, or `None` if the
 /// operationId has no letter.
 pub fn method(id: &str, taken: &[&str]) -> Option<String> {
     let ascii = id.replace(|c: char| !c.is_ascii(), "-");
@@ -98,8 +99,8 @@ pub fn setter(field: &str) -> String {
     [field, end].concat()
 }
 
-/// What a type is called. The generator does the same again, to the same end: `a-b-c` → `ABC` →
-/// `Abc`.
+/// Returns the name of a type. The generator converts it once more, so it must not change then:
+/// `a-b-c` → `ABC` → `Abc`.
 pub fn type_name(name: &str) -> String {
     let ascii = name.replace(|c: char| !c.is_ascii(), "-");
     let pascal = clean(&ascii).to_pascal_case();
@@ -108,7 +109,7 @@ pub fn type_name(name: &str) -> String {
     ident(&pascal.to_pascal_case(), "X", "Schema")
 }
 
-/// What the variant for a value of an enum is called.
+/// Returns the name of the variant for a value of an enum.
 pub fn variant(value: &str) -> String {
     let name = match value.chars().next() {
         None => "empty".to_owned(),
@@ -124,7 +125,7 @@ fn clean(name: &str) -> String {
     name.replace(|c: char| !c.is_alphanumeric(), "-")
 }
 
-/// `digit` is put before a name that begins with one.
+/// Makes an identifier; `digit` is the prefix of a name that begins with a digit.
 fn ident(name: &str, digit: &str, fallback: &str) -> String {
     let begins_with_digit = name.starts_with(|c: char| c.is_numeric());
     let named = [if begins_with_digit { digit } else { "" }, name].concat();
@@ -134,7 +135,7 @@ fn ident(name: &str, digit: &str, fallback: &str) -> String {
         named
     };
     if typify::accept_as_ident(&named) {
-        // Letters that Rust does not take in a name.
+        // Rust does not allow all letters in an identifier.
         let known = named.is_ascii() || syn::parse_str::<syn::Ident>(&named).is_ok();
         return if known { named } else { fallback.to_owned() };
     }

@@ -1,4 +1,4 @@
-//! What the crate's own sources need of the document, as data.
+//! The crate's own requirements of the document, as data.
 
 use crate::{
     failure::{NO_OPERATION, NO_SCHEMA, OTHER_SIGNATURE, Result, ensure, need, refuse},
@@ -6,18 +6,18 @@ use crate::{
     schema::Types,
 };
 
-/// What the crate's own sources need of a document. By default nothing: then any document will do.
+/// The crate's own requirements of a document. The default has none and accepts any document.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Needed<'n> {
-    /// The name of the method that is written by hand; empty if there is none.
+    /// The name of the handwritten method; empty without one.
     pub method: &'n str,
     /// The types of its arguments, without paths and references.
     pub arguments: &'n [&'n str],
-    /// The type of what it answers.
+    /// The type of its response.
     pub answer: &'n str,
     /// The types that the crate exports by name.
     pub types: &'n [&'n str],
-    /// The names that methods of the crate's client have already.
+    /// The method names that the crate's client already has.
     pub taken: &'n [&'n str],
 }
 
@@ -40,16 +40,16 @@ impl Needed<'_> {
             self.arguments.join(", "),
             self.answer
         );
-        let is = |ours: &str, is: &str| is_same(&document.types, ours, is);
+        let same_type = |ours: &str, name: &str| is_same(&document.types, ours, name);
         let arguments = arguments(operation);
         let fits = arguments.len() == self.arguments.len()
             && arguments
                 .iter()
                 .zip(self.arguments)
-                .all(|(name, ours)| is(ours, name))
+                .all(|(name, ours)| same_type(ours, name))
             && operation.query.is_none()
             && operation.headers.is_empty()
-            && is(self.answer, answer(operation));
+            && same_type(self.answer, answer(operation));
         ensure(fits, &operation.at, OTHER_SIGNATURE, &reason)
     }
 }
@@ -71,16 +71,19 @@ fn answer<'o>(operation: &'o Operation) -> &'o str {
     operation.answer.as_ref().map_or("()", rust_name)
 }
 
-/// `(E164, PhoneNumberUpdate) -> PhoneNumber`, with what else must be given.
+/// Returns `(E164, PhoneNumberUpdate) -> PhoneNumber`, with the query and the headers.
 fn signature(operation: &Operation) -> String {
     let query = operation.query.as_ref().map(|_| "a query");
     let headers = operation.headers.iter().map(|_| "a header");
-    let arguments = arguments(operation).into_iter().chain(query).chain(headers);
-    let arguments: Vec<_> = arguments.collect();
+    let arguments: Vec<_> = arguments(operation)
+        .into_iter()
+        .chain(query)
+        .chain(headers)
+        .collect();
     format!("({}) -> {}", arguments.join(", "), answer(operation))
 }
 
-/// The last part of the name of the type, without a reference.
+/// Returns the last segment of the type's Rust path, without a reference.
 fn rust_name(schema: &serde_json::Value) -> &str {
     let text = |keyword: &str| schema[keyword].as_str();
     text("$ref").unwrap_or_else(|| match (text("type"), text("format")) {

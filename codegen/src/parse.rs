@@ -1,4 +1,4 @@
-//! YAML and JSON, as far as a document has them.
+//! Parser of YAML and JSON documents.
 
 use std::{cell::Cell, fmt};
 
@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::{failure::Failure, names::LONGEST, schema::entries};
 
-/// The most values that there may be, which anchors of YAML could multiply.
+/// Maximum number of values, which YAML anchors could multiply.
 const MOST: usize = 300_000;
-/// The keywords whose maps have names of the document's own, which are not keywords themselves.
+/// Keywords whose maps have the document's own names as keys, not keywords.
 const NAMES: [&str; 12] = [
     "paths",
     "schemas",
@@ -28,9 +28,9 @@ const NAMES: [&str; 12] = [
     "content",
 ];
 
-/// YAML, or JSON, by its first character; no key may be given twice.
+/// Parses YAML, or JSON if the first character is `{`; a duplicate key is an error.
 ///
-/// Maps have no order of their own: `x-order` keeps that of `properties`.
+/// Maps are unordered: `x-order` keeps the order of `properties`.
 pub fn parse(text: &str) -> Result<Value, Failure> {
     let failure =
         |reason: &str, remedy: &str| Failure::new("parse the document", reason.to_owned(), remedy);
@@ -42,7 +42,7 @@ pub fn parse(text: &str) -> Result<Value, Failure> {
     let value = if text.trim_start().starts_with('{') {
         let mut json = serde_json::Deserializer::from_str(text);
         let read = read(&mut json).and_then(|value| json.end().map(|()| value));
-        // What is no JSON may be YAML in braces.
+        // Invalid JSON may be a YAML flow mapping.
         let json =
             read.map_err(|e| failure(&e.to_string(), "Correct the JSON at the place named."));
         json.or_else(|e| yaml().map_err(|_| e))?
@@ -63,17 +63,17 @@ fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
 }
 
 struct Tree<'l> {
-    /// How many values there may still be.
+    /// Number of values that may follow.
     left: &'l Cell<usize>,
     scope: Scope<'l>,
 }
 
-/// What the keys of a map are.
+/// Kind of a map's keys.
 enum Scope<'l> {
     Keywords,
-    /// Names that the document gives.
+    /// The document's own names.
     Names,
-    /// Names of properties, which are kept here in their order.
+    /// Property names, which are kept here in their order.
     Properties(&'l mut Vec<Value>),
 }
 
@@ -101,7 +101,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
         Ok(Value::Null)
     }
 
-    // So YAML tells of a text with nothing in it.
+    // The YAML parser reports an empty text this way.
     fn visit_none<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
@@ -163,7 +163,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
                 },
             })?;
             match &*key {
-                "x-order" if is_keyword => continue, // not the document's to say
+                "x-order" if is_keyword => continue, // reserved for the parser
                 _ if map.contains_key(&key) => {
                     let twice = format!("duplicate entry with key {key:?}");
                     return Err(A::Error::custom(twice));
@@ -183,7 +183,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
             order.push(key.as_str().into());
             map.insert(key, value);
         }
-        // What is written takes precedence over what is merged.
+        // The map's own keys take precedence over merged ones.
         for (key, value) in merged.iter().flat_map(entries) {
             if !map.contains_key(key) {
                 order.push(key.as_str().into());

@@ -1,5 +1,5 @@
-//! Patterns: from the regular expressions of ECMAScript, which documents have, to those of
-//! `regex-lite`, which the client and the fake run.
+//! Translates patterns from ECMAScript's regular expressions, which documents use, to those of
+//! `regex-lite`, which the client and the fake server run.
 //!
 //! | in the document | for the client |
 //! |---|---|
@@ -10,13 +10,13 @@
 
 use std::{iter::Peekable, str::Chars};
 
-/// The most characters of a pattern.
+/// Maximum length of a pattern in characters.
 const LONGEST: usize = 1_000;
 /// What ECMAScript's `\s` matches, as part of a class.
 const SPACE: &str =
     r"\t\n\x0B\x0C\r \xA0\u{1680}\u{2000}-\u{200A}\u{2028}\u{2029}\u{202F}\u{205F}\u{3000}\u{FEFF}";
 
-/// Translates a pattern, or says what in it has no translation.
+/// Translates a pattern, or returns the reason why it has no translation.
 pub fn translate(pattern: &str) -> Result<String, String> {
     if pattern.chars().count() > LONGEST {
         return Err(format!("it has more than {LONGEST} characters"));
@@ -37,18 +37,18 @@ struct Translation<'p> {
     written: String,
 }
 
-/// What an escape stands for.
+/// Meaning of an escape.
 enum Escape {
     Char(char),
-    /// A class, by what is between its brackets, or all but that.
+    /// A class, by the text between its brackets, and whether it is negated.
     Class(&'static str, bool),
-    /// A boundary of words.
+    /// A word boundary.
     Boundary(char),
 }
 
 impl Translation<'_> {
     fn whole(&mut self) -> Result<(), String> {
-        // Whether a quantifier may follow.
+        // True if a quantifier may follow.
         let mut repeatable = false;
         while let Some(c) = self.left.next() {
             let repeats = match c {
@@ -94,7 +94,7 @@ impl Translation<'_> {
         self.written += &regex_lite::escape(c.encode_utf8(&mut [0; 4]));
     }
 
-    /// What stands in braces, if it is a quantifier.
+    /// Reads a quantifier in braces, if there is one.
     fn braces(&mut self) -> Option<String> {
         let rest: String = self.left.clone().take_while(|c| *c != '}').collect();
         let (least, most) = rest.split_once(',').unwrap_or((&rest, "0"));
@@ -178,7 +178,7 @@ impl Translation<'_> {
         Ok(Escape::Char(c))
     }
 
-    /// A character of a class: each by its number, so that none has another meaning.
+    /// Writes a character of a class, escaped by its code point so that it is always literal.
     fn character(&mut self, c: char) {
         if c.is_ascii_alphanumeric() {
             self.written.push(c);
@@ -209,8 +209,11 @@ impl Translation<'_> {
             'x' => Escape::Char(self.hex(2)?),
             'u' => Escape::Char(self.hex(4)?),
             'c' => {
-                let letter = self.left.next().filter(char::is_ascii_alphabetic);
-                let letter = letter.ok_or("`\\c` is not followed by a letter")?;
+                let letter = self
+                    .left
+                    .next()
+                    .filter(char::is_ascii_alphabetic)
+                    .ok_or("`\\c` is not followed by a letter")?;
                 Escape::Char(char::from(letter as u8 % 32))
             }
             '0'..='9' | 'k' => return Err("back references are not supported".into()),

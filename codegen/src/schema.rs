@@ -1,5 +1,5 @@
-//! Writes the schemas in one form: what becomes a type has a name, and is referred to by it;
-//! anything else is described where it is used.
+//! Writes the schemas in one form: a schema that becomes a type has a name and is referred to by it;
+//! any other schema is described where it is used.
 //!
 //! The form is that of JSON Schema, with `nullable` and its like beside it, `x-order` for the
 //! properties and `x-variants` for the values of an enum.
@@ -7,7 +7,7 @@
 //! | in the document | written |
 //! |---|---|
 //! | `$ref` to an object, an enum, a choice | `{ "$ref": "TypeName" }` |
-//! | `$ref` to anything else | what it refers to |
+//! | `$ref` to anything else | the target of the reference |
 //! | an object, an enum, a choice on the spot | `{ "$ref": "OwnerProperty" }`, and a type of that name |
 //! | `allOf` with one part | that part |
 //! | `minimum: 1, exclusiveMinimum: true` | `exclusiveMinimum: 1` |
@@ -26,15 +26,15 @@ use crate::{
     texts::tidy,
 };
 
-/// The most properties and values of one type, and of all of them; a type itself counts for three,
-/// and so does an operation, a list or a map for one. More would take too much time and memory.
+/// Maximum number of properties and values of one type, and of all types. A type and an operation
+/// count for three each, a list or a map for one. More would take too much time and memory.
 const MOST: usize = 1_000;
 const MOST_OF_ALL: usize = 9_000;
-/// More than any document needs; each level takes stack in the generator.
+/// Maximum depth of a schema: more than any document needs. Each level takes stack in the generator.
 const DEEPEST: usize = 60;
-/// Where the schemas are that may be referred to.
+/// Place of the schemas that references may lead to.
 const COMPONENTS: &str = "/components/schemas/";
-/// What stays as it is. Limits of what is sent are looked at later.
+/// Keywords that are copied. Limits of request schemas are checked later.
 const KEPT: [&str; 17] = [
     "format",
     "nullable",
@@ -55,23 +55,23 @@ const KEPT: [&str; 17] = [
     "enum",
 ];
 
-/// Objects, enums and choices, by the names of their types; also other names for them.
+/// Objects, enums and choices by type name, and aliases of them.
 pub type Types = BTreeMap<String, Value>;
 
 pub struct Schemas<'d> {
     root: &'d Value,
-    /// By the names of their types: where they are.
+    /// Components and their places, by type name.
     pub components: BTreeMap<String, (String, &'d Value)>,
-    /// The names of their types, by their places.
+    /// Type names of the components, by place.
     names: BTreeMap<String, String>,
     pub types: Types,
-    /// Their names as they were found.
+    /// Names of the types in the order of discovery.
     pub found: Vec<String>,
-    /// The components that were referred to, and are read later, lest the stack grows.
+    /// Referenced components that are read later, so that the stack does not grow.
     left: BTreeSet<String>,
-    /// The components that are being read.
+    /// Components that are being read.
     open: BTreeSet<String>,
-    /// Those that are not understood.
+    /// Unsupported components.
     failed: BTreeMap<String, Failure>,
     depth: usize,
     size: usize,
@@ -93,13 +93,13 @@ pub fn entries(map: &Value) -> impl Iterator<Item = (&String, &Value)> {
     map.as_object().into_iter().flatten()
 }
 
-/// What a reference to a type leads to; anything else is itself.
+/// Returns the target of a reference to a type, and any other schema itself.
 pub fn target<'s>(types: &'s Types, schema: &'s Value) -> &'s Value {
     let name = schema["$ref"].as_str();
     name.map_or(schema, |name| &types[name])
 }
 
-/// The properties in the order of the document.
+/// Returns the properties in the order of the document.
 pub fn properties(object: &Value) -> impl Iterator<Item = (&str, &Value)> {
     texts(&object["x-order"]).map(|name| (name, &object["properties"][name]))
 }
@@ -107,7 +107,7 @@ pub fn properties(object: &Value) -> impl Iterator<Item = (&str, &Value)> {
 impl<'d> Schemas<'d> {
     pub fn new(root: &'d Value) -> Self {
         let mut schemas: Vec<_> = entries(&root["components"]["schemas"]).collect();
-        // Those whose names stay as they are keep them.
+        // Components whose names need no change keep them.
         schemas.sort_by_key(|(name, _)| names::type_name(name) != **name);
         let (mut scope, mut components, mut names) =
             (Scope::default(), BTreeMap::new(), BTreeMap::new());
@@ -132,8 +132,8 @@ impl<'d> Schemas<'d> {
         }
     }
 
-    /// A schema where it is used, with the types that it leads to; if it is to be a type itself,
-    /// it has this name.
+    /// Writes a schema where it is used, and the types that it refers to; if it becomes a type
+    /// itself, it has this name.
     pub fn all(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         self.left.clear();
         let used = self.used(schema, name, at)?;
@@ -167,13 +167,13 @@ impl<'d> Schemas<'d> {
         Ok(reference)
     }
 
-    /// A component that is referred to here, where it is used.
+    /// Writes a referenced component where it is used.
     fn component(&mut self, own: &str, at: &str) -> Result<Value> {
         if let Some(failure) = self.failed.get(own) {
             return Err(failure.clone());
         }
         let (place, schema) = self.components[own].clone();
-        // A property may refer to what it is in, but not be a part of it.
+        // A property may refer to the type that contains it, but a schema cannot be its own part.
         let is_new = self.open.insert(own.to_owned());
         ensure(is_new, at, ENDLESS, &format!("#{place}"))?;
         let used = self.used(schema, own, &place);
@@ -196,7 +196,7 @@ impl<'d> Schemas<'d> {
         Ok(reference)
     }
 
-    /// Makes a type of what is written, and returns its name: this one if it is free.
+    /// Defines a type, and returns its name: this one if it is free.
     pub fn define(&mut self, name: &str, written: Value, at: &str) -> Result<String> {
         let size = properties(&written).count() + items(&written["enum"]).count();
         ensure(size <= MOST, at, TOO_MUCH, name)?;
@@ -217,13 +217,13 @@ impl<'d> Schemas<'d> {
         Ok(name)
     }
 
-    /// Makes room for so much more.
+    /// Adds to the total size, and fails beyond the maximum.
     pub fn grow(&mut self, by: usize, at: &str) -> Result<()> {
         self.size += by;
         ensure(self.size <= MOST_OF_ALL, at, TOO_MUCH, "the document")
     }
 
-    /// A schema in the form that is written here, without a name.
+    /// Writes a schema in the form of this module, without a name.
     fn written(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         let kind = kind(schema);
         check_schema(kind, schema, at)?;
@@ -260,7 +260,7 @@ impl<'d> Schemas<'d> {
                     written["enum"] = values.into();
                     written["x-variants"] = names.into();
                 }
-                // The server checks what is no list of strings or numbers.
+                // The server checks other enums than strings and numbers.
                 "enum" if kind != "integer" && kind != "number" => {}
                 "format" if ["password", "e164"].contains(&text(value)) => {
                     let loggable = value == "password" && schema["x-loggable"] == true;
@@ -306,12 +306,12 @@ impl<'d> Schemas<'d> {
         Ok(written)
     }
 
-    /// A part on its own is another name for it. Several are put together if they are objects, and
-    /// a choice if they are scalars.
+    /// Writes a combined schema: a single part is an alias, several objects are merged, and several
+    /// scalars are a choice.
     fn combined(&mut self, schema: &Value, kind: &str, name: &str, at: &str) -> Result<Value> {
         let described = items(&schema[kind]).find_map(|part| part["description"].as_str());
-        let parts = parts(schema, kind).into_iter();
-        let mut parts: Vec<_> = parts
+        let mut parts: Vec<_> = parts(schema, kind)
+            .into_iter()
             .map(|(index, part)| (part, format!("{at}/{kind}/{index}")))
             .collect();
         if !is_type(schema) {
@@ -336,7 +336,7 @@ impl<'d> Schemas<'d> {
         Ok(whole)
     }
 
-    /// A part of an `allOf`, as the object that it is.
+    /// Writes a part of an `allOf` as an object.
     fn part(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         if schema["$ref"].is_null() {
             return self.written(schema, name, at);
@@ -369,7 +369,7 @@ impl<'d> Schemas<'d> {
     }
 }
 
-/// Adds a part of an `allOf` to what the parts before it make.
+/// Merges a part of an `allOf` into the parts before it.
 fn put_in(whole: &mut Value, part: &Value, at: &str) -> Result<()> {
     let others = &part["additionalProperties"];
     let open = others.is_null() || *others == json!({});
@@ -388,7 +388,7 @@ fn put_in(whole: &mut Value, part: &Value, at: &str) -> Result<()> {
     Ok(())
 }
 
-/// Describes what is not described yet, and tells whether it was so; twice must be alike.
+/// Adds a schema if it is new, and returns whether it was; a second description must be equal.
 fn put(known: &mut Value, schema: &Value, at: &str, name: &str) -> Result<bool> {
     let is_new = known.is_null();
     ensure(is_new || bare(known) == bare(schema), at, NOT_ALIKE, name)?;
@@ -407,7 +407,7 @@ fn push(list: &mut Value, name: &str) {
     }
 }
 
-/// A schema without what is only for people.
+/// Returns a schema without its description.
 fn bare(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(keywords) = schema.as_object_mut() {
@@ -416,7 +416,7 @@ fn bare(schema: &Value) -> Value {
     schema
 }
 
-/// The values of an enum with the names of their variants; null is said by `nullable`.
+/// Returns the values of an enum with the names of their variants; `nullable` stands for null.
 fn variants(schema: &Value, at: &str) -> Result<Vec<(String, Value)>> {
     let (mut variants, mut scope) = (Vec::<(String, Value)>::new(), Scope::default());
     for value in items(&schema["enum"]) {

@@ -1,7 +1,6 @@
-//! Texts of the document as documentation in Rust.
+//! Converts texts of the document to Rust documentation.
 
-/// A text of the document without code blocks, which would be run as tests, and without characters
-/// that cannot be seen.
+/// Removes code blocks, which would run as tests, and invisible characters from a text.
 pub fn tidy(text: &str) -> String {
     let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let line = |line: &str| {
@@ -13,7 +12,7 @@ pub fn tidy(text: &str) -> String {
     lines.join("\n").trim().to_owned()
 }
 
-/// A tidy text as documentation: without tags and links that rustdoc would warn of.
+/// Converts a tidy text to documentation, and escapes tags and links that rustdoc warns about.
 pub fn rustdoc(text: &str) -> String {
     let lines: Vec<_> = text
         .lines()
@@ -41,7 +40,7 @@ pub fn escape(line: &str) -> String {
     written + left
 }
 
-/// The length of a code span, and the span; a mark that nothing closes is escaped.
+/// Returns the length of a code span, and the span; an unclosed backtick is escaped.
 fn code(text: &str) -> (usize, String) {
     match text[1..].find('`') {
         Some(end) => (end + 2, text[..end + 2].to_owned()),
