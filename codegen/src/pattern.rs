@@ -12,7 +12,7 @@ use std::{iter::Peekable, str::Chars};
 
 /// Maximum length of a pattern in characters.
 const LONGEST: usize = 1_000;
-/// What ECMAScript's `\s` matches, as part of a class.
+/// Characters that ECMAScript's `\s` matches, as part of a class.
 const SPACE: &str =
     r"\t\n\x0B\x0C\r \xA0\u{1680}\u{2000}-\u{200A}\u{2028}\u{2029}\u{202F}\u{205F}\u{3000}\u{FEFF}";
 

@@ -53,7 +53,7 @@ pub fn of_use(model: &Model, schema: &Value, direction: Direction) -> Value {
     written
 }
 
-/// The same without `pattern`, which the client and the fake check by their own engine.
+/// Removes `pattern`, which the client and the fake server check with their own engine.
 pub fn without_patterns(mut schema: Value) -> Value {
     if let Some(keywords) = schema.as_object_mut() {
         keywords.remove("pattern");

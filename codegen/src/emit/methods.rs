@@ -1,4 +1,4 @@
-//! Writes the methods of the crate's client, one for each operation but the one by hand.
+//! Writes the methods of the crate's client, one for each operation except the handwritten one.
 //!
 //! ```text
 //! pub fn list_calls(&self, number: &E164, idempotency_key: &str, query: &types::ListCalls) -> Call<CallPage> {
@@ -20,7 +20,7 @@ use crate::{
     texts::rustdoc,
 };
 
-/// Writes the methods by the signatures of what the generator wrote.
+/// Writes the methods with the signatures of the generated functions.
 pub fn of_client(items: &[Item], model: &Model) -> Result<TokenStream> {
     let functions = items.iter().filter_map(|item| match item {
         Item::Impl(item) if item.trait_.is_none() => Some(&item.items),
@@ -75,8 +75,8 @@ fn method(signature: &Signature, operation: &Operation, model: &Model) -> Option
     let query = operation
         .query
         .as_ref()
-        .and_then(|query| query["$ref"].as_str());
-    let query = query.map(|ty| format_ident!("{ty}"));
+        .and_then(|query| query["$ref"].as_str())
+        .map(|ty| format_ident!("{ty}"));
     let query_input = query.as_ref().map(|ty| quote!(query: &types::#ty));
     let query_call = query.map(|_| quote!(.query(query)));
     let mut answer = answer(signature)?;
@@ -97,7 +97,7 @@ fn method(signature: &Signature, operation: &Operation, model: &Model) -> Option
     })
 }
 
-/// The type of an argument without its lifetime.
+/// Returns the type of an argument without its lifetime.
 fn elided(ty: &Type) -> Option<TokenStream> {
     match ty {
         Type::Reference(reference) if reference.mutability.is_none() => {
@@ -109,7 +109,7 @@ fn elided(ty: &Type) -> Option<TokenStream> {
     }
 }
 
-/// `T` of `Result<ResponseValue<T>, …>`.
+/// Returns the `T` of `Result<ResponseValue<T>, …>`.
 fn answer(signature: &Signature) -> Option<TokenStream> {
     let ReturnType::Type(_, ty) = &signature.output else {
         return None;
@@ -118,7 +118,7 @@ fn answer(signature: &Signature) -> Option<TokenStream> {
     Some(quote!(#answer))
 }
 
-/// `T` of `Name<T, …>`.
+/// Returns the `T` of `Name<T, …>`.
 fn inside(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
     let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else {
@@ -147,7 +147,7 @@ fn header_type(schema: &Value, model: &Model) -> TokenStream {
     }
 }
 
-/// The document's texts, and whether the call is repeated.
+/// Writes the documentation: the document's texts, and whether the call is repeated.
 fn docs(operation: &Operation) -> String {
     let texts = if operation.docs.is_empty() {
         format!(

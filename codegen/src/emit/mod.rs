@@ -1,4 +1,4 @@
-//! Completes what the generator has written.
+//! Completes the generator's output.
 
 mod json_schema;
 mod methods;
@@ -12,12 +12,12 @@ use typify::TypeSpace;
 
 use crate::{Failure, Generated, Model, Result};
 
-/// Completes what the generator has written, with its own account of the types: the client of the
-/// document in this file, with this text.
+/// Completes the generator's output with its own type information, and returns the client. `name`
+/// and `text` are the document's file name and text.
 ///
 /// # Errors
 ///
-/// If the generator has not written what it was expected to write.
+/// Fails if the generator's output is not as expected.
 pub fn emit(
     model: &Model,
     tokens: TokenStream,

@@ -1,4 +1,4 @@
-//! Writes what the wrapper and the fake must know of the operations.
+//! Writes the descriptions of the operations for the wrapper and the fake server.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -14,13 +14,18 @@ use crate::{
 };
 
 impl Model<'_> {
-    /// A constant for each operation, and one for each object that is sent.
+    /// Writes a constant for each operation, and one for each object in requests.
     pub(crate) fn operations(&self) -> TokenStream {
-        let operations = self.document.operations.iter();
-        let operations = operations.map(|operation| self.operation(operation));
-        let types = self.in_requests.iter();
-        let types = types.map(|name| (*name, &self.document.types[*name]));
-        let objects = types.filter(|(_, schema)| schema["properties"].is_object());
+        let operations = self
+            .document
+            .operations
+            .iter()
+            .map(|operation| self.operation(operation));
+        let objects = self
+            .in_requests
+            .iter()
+            .map(|name| (*name, &self.document.types[*name]))
+            .filter(|(_, schema)| schema["properties"].is_object());
         let shapes = objects.map(|(name, schema)| {
             let ident = format_ident!("shape_{name}");
             let shape = self.shape(schema, self.direction(name), false);
@@ -41,12 +46,15 @@ impl Model<'_> {
                 }
             }
         });
-        let schemas = self.in_requests.iter();
-        let schemas = schemas.map(|name| {
-            let schema = json_schema::of_type(self, name);
-            ((*name).to_owned(), json_schema::without_patterns(schema))
-        });
-        let schemas = schemas.collect::<Value>().to_string();
+        let schemas = self
+            .in_requests
+            .iter()
+            .map(|name| {
+                let schema = json_schema::of_type(self, name);
+                ((*name).to_owned(), json_schema::without_patterns(schema))
+            })
+            .collect::<Value>()
+            .to_string();
         let skipped = self.document.skipped.iter().map(|skipped| {
             let text = format!(
                 "Not generated: {}, because {}",
@@ -55,10 +63,10 @@ impl Model<'_> {
             format!(" - {}", escape(&text))
         });
         let skipped: Vec<_> = skipped.collect();
-        let blank = (!skipped.is_empty()).then(|| quote!(#[doc = ""]));
+        let empty_line = (!skipped.is_empty()).then(|| quote!(#[doc = ""]));
         quote! {
             /// What the document says of each operation.
-            #blank
+            #empty_line
             #(#[doc = #skipped])*
             #[allow(non_upper_case_globals)]
             pub mod operations {
@@ -136,7 +144,7 @@ impl Model<'_> {
         }
     }
 
-    /// What the fake server needs.
+    /// Writes the part of an operation that the fake server needs.
     fn mock(&self, operation: &Operation) -> TokenStream {
         let body = operation.body.as_ref();
         let request = body.map(|body| {
@@ -144,8 +152,9 @@ impl Model<'_> {
                 .to_string()
         });
         let request = request.unwrap_or_default();
-        let sent = body.into_iter();
-        let sent = sent.flat_map(|body| properties(self.target(body)));
+        let sent = body
+            .into_iter()
+            .flat_map(|body| properties(self.target(body)));
         // The API spells one property `…Uri` where it is sent and `…URI` where it is returned.
         let returned = sent.filter_map(|(name, schema)| {
             let answer = operation.answer.iter();
@@ -158,7 +167,7 @@ impl Model<'_> {
         quote!(Mock { request: #request, returned: &[#(#returned),*] })
     }
 
-    /// A reference to the shape of a schema.
+    /// Writes a reference to the shape of a schema.
     fn shape_of(&self, schema: &Value, direction: Direction, shown: bool) -> TokenStream {
         if self.target(schema)["properties"].is_object() {
             let name = format_ident!("shape_{}", schema["$ref"].as_str().unwrap_or_default());
@@ -168,11 +177,11 @@ impl Model<'_> {
         quote!(&#shape)
     }
 
-    /// `shown` if it is in a list or a map that may be.
+    /// Writes the shape of a schema; `shown` is true inside a list or a map that may be shown.
     fn shape(&self, schema: &Value, direction: Direction, shown: bool) -> TokenStream {
         let target = self.target(schema);
         let shown = shown || self.is_shown(schema);
-        let of = |inner: &Value| {
+        let write_inner = |inner: &Value| {
             let shown = shown && target["properties"].is_null();
             inner
                 .is_object()
@@ -185,9 +194,9 @@ impl Model<'_> {
             })
             .collect();
         let properties = (!properties.is_empty()).then(|| quote!(properties: &[#(#properties),*],));
-        let additional =
-            of(&target["additionalProperties"]).map(|shape| quote!(additional: Some(#shape),));
-        let items = of(&target["items"]).map(|shape| quote!(items: Some(#shape),));
+        let additional = write_inner(&target["additionalProperties"])
+            .map(|shape| quote!(additional: Some(#shape),));
+        let items = write_inner(&target["items"]).map(|shape| quote!(items: Some(#shape),));
         let limits: Vec<_> = limits::of(target, direction)
             .into_iter()
             .map(limit)
@@ -195,8 +204,9 @@ impl Model<'_> {
         let limits = (!limits.is_empty()).then(|| quote!(limits: &[#(#limits),*],));
         let shown = shown.then(|| quote!(shown: true,));
         let secret = is_secret(schema).then(|| quote!(secret: true,));
-        let limited = self.is_limited(schema, direction);
-        let limited = limited.then(|| quote!(limited: true,));
+        let limited = self
+            .is_limited(schema, direction)
+            .then(|| quote!(limited: true,));
         quote!(Shape { #shown #secret #limited #limits #properties #additional #items ..Shape::UNKNOWN })
     }
 }
@@ -232,7 +242,8 @@ fn number(number: &Number) -> TokenStream {
     }
 }
 
-/// The name of the type that a schema refers to; a name of no type if it refers to none.
+/// Returns the name of the type that a schema refers to, or `_`, which no type has, without a
+/// reference.
 fn type_of(schema: &Value) -> String {
     schema["$ref"].as_str().unwrap_or("_").to_owned()
 }

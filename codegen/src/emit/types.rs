@@ -1,5 +1,5 @@
-//! Completes the types: what the generator has no setting for is changed by attributes, and what
-//! it does not write at all is written here, from its own account of them.
+//! Completes the types: attributes change what the generator has no setting for, and this module
+//! writes what it does not generate, from its own type information.
 
 use std::collections::BTreeMap;
 
@@ -24,31 +24,32 @@ use crate::{
 
 /// A field of a generated type.
 struct Member<'d> {
-    /// What the document calls it; nothing for the map of those that are not described.
+    /// Name in the document; `None` for the map of undeclared properties.
     property: Option<&'d str>,
     name: Ident,
-    /// What the generator calls it.
+    /// Name that the generator gives it.
     made: String,
     ty: TokenStream,
-    /// What is in the `Option`, if it is one.
+    /// Type inside the `Option`, if it is one.
     inside: Option<TokenStream>,
     required: bool,
-    /// Null for the map of those that are not described.
+    /// Null for the map of undeclared properties.
     schema: &'d Value,
 }
 
-/// Changes the structs, and returns what is to be written beside them.
+/// Changes the structs, and returns the code to write beside them.
 pub fn complete(items: &mut [Item], space: &TypeSpace, model: &Model) -> Result<TokenStream> {
-    let of_module = items.iter_mut().filter_map(|item| match item {
+    let modules = items.iter_mut().filter_map(|item| match item {
         Item::Mod(module) if module.ident == "types" => module.content.as_mut(),
         _ => None,
     });
-    let structs = of_module.flat_map(|(_, items)| items);
-    let structs = structs.filter_map(|item| match item {
-        Item::Struct(item) => Some((item.ident.to_string(), item)),
-        _ => None,
-    });
-    let mut structs: BTreeMap<_, _> = structs.collect();
+    let mut structs: BTreeMap<_, _> = modules
+        .flat_map(|(_, items)| items)
+        .filter_map(|item| match item {
+            Item::Struct(item) => Some((item.ident.to_string(), item)),
+            _ => None,
+        })
+        .collect();
     let account: BTreeMap<_, _> = space.iter_types().map(|ty| (ty.name(), ty)).collect();
     let [mut written, mut enums, mut models] = [(); 3].map(|()| TokenStream::new());
     for (name, schema) in &model.document.types {
@@ -99,7 +100,8 @@ fn path(name: &str, model: &Model) -> TokenStream {
     }
 }
 
-/// The generator's own account of so many fields, in the order of the document.
+/// Returns the fields from the generator's type information, in the order of the document, or
+/// `None` if there are not `count` of them.
 fn members<'d>(
     count: usize,
     object: &'d Value,
@@ -109,8 +111,9 @@ fn members<'d>(
     let TypeDetails::Struct(account) = account.details() else {
         return None;
     };
-    let described = properties(object).zip(names::fields(object)).enumerate();
-    let described = described
+    let described = properties(object)
+        .zip(names::fields(object))
+        .enumerate()
         .map(|(index, ((property, schema), name))| (Some(property), name, field(index), schema));
     let extra = (None, EXTRA.to_owned(), EXTRA.to_owned(), &Value::Null);
     let mut members: Vec<Member> = Vec::new();
@@ -136,12 +139,14 @@ fn members<'d>(
     Some(members).filter(|members| members.len() == count)
 }
 
-/// `derive(Debug)` out; `non_exhaustive`, documentation and the reading of null in; the fields in
-/// the order of the document.
+/// Removes `derive(Debug)`, adds `non_exhaustive`, documentation and the handling of null, and sorts
+/// the fields in the order of the document.
 fn attributes(item: &mut ItemStruct, object: &Value, members: &[Member], model: &Model) {
     let direction = model.direction(&item.ident.to_string());
-    let default = members.iter().all(|member| !member.required);
-    let default = default.then(|| quote!(Default,));
+    let default = members
+        .iter()
+        .all(|member| !member.required)
+        .then(|| quote!(Default,));
     let serde = |attribute: &Attribute| attribute.path().is_ident("serde");
     let serde: Vec<_> = item.attrs.drain(..).filter(serde).collect();
     item.attrs.extend(docs(object, model));
@@ -164,7 +169,7 @@ fn attributes(item: &mut ItemStruct, object: &Value, members: &[Member], model: 
     let is_sent = direction != Direction::Response;
     for (field, member) in sorted.iter_mut().zip(members) {
         field_attributes(field, member, model);
-        // The map of those that are not described has no schema of its own.
+        // The map of undeclared properties has no schema of its own.
         let described = if member.schema.is_null() {
             &object["additionalProperties"]
         } else {
@@ -191,29 +196,36 @@ fn attributes(item: &mut ItemStruct, object: &Value, members: &[Member], model: 
 /// Gives a field its name, in Rust and on the wire, and its documentation.
 fn field_attributes(field: &mut Field, member: &Member, model: &Model) {
     let name = &member.name;
-    let attributes = field.attrs.iter();
-    let serde = attributes.filter(|attribute| attribute.path().is_ident("serde"));
-    let serde: Vec<_> = serde.filter_map(renamed).collect();
-    let rename = member.property.filter(|property| name != property);
-    let rename = rename.map(|property| parse_quote!(#[serde(rename = #property)]));
+    let serde: Vec<_> = field
+        .attrs
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("serde"))
+        .filter_map(renamed)
+        .collect();
+    let rename = member
+        .property
+        .filter(|property| name != property)
+        .map(|property| parse_quote!(#[serde(rename = #property)]));
     field.attrs = serde;
     field.attrs.extend(rename);
     field.attrs.extend(docs(member.schema, model));
     field.ident = Some(name.clone());
 }
 
-/// An attribute of serde's without the name that the generator gives the field.
+/// Returns a serde attribute without the generator's `rename`, or `None` if nothing else is in it.
 fn renamed(attribute: &Attribute) -> Option<Attribute> {
     let parse = Punctuated::<Meta, Token![,]>::parse_terminated;
-    let metas = attribute.parse_args_with(parse).ok()?;
-    let metas = metas
+    let metas: Vec<_> = attribute
+        .parse_args_with(parse)
+        .ok()?
         .into_iter()
-        .filter(|meta| !meta.path().is_ident("rename"));
-    let metas: Vec<_> = metas.collect();
+        .filter(|meta| !meta.path().is_ident("rename"))
+        .collect();
     (!metas.is_empty()).then(|| parse_quote!(#[serde(#(#metas),*)]))
 }
 
-/// Returns whether a value has a floating-point number in it; types with a name see to theirs.
+/// Returns whether a value contains a floating-point number, without those of named types, which
+/// check their own.
 fn has_number(schema: &Value) -> bool {
     let inner = [&schema["items"], &schema["additionalProperties"]];
     schema.is_object() && (schema["type"] == "number" || inner.into_iter().any(has_number))
@@ -225,7 +237,7 @@ fn docs(schema: &Value, model: &Model) -> Option<Attribute> {
     Some(parse_quote!(#[doc = #text]))
 }
 
-/// `new` where something is required, and a setter for each field.
+/// Writes `new` if a property is required, and a setter for each field.
 fn methods(ty: &TokenStream, members: &[Member], model: &Model) -> TokenStream {
     let setters = members.iter().map(|member| {
         let (name, docs) = (&member.name, docs(member.schema, model));
@@ -261,7 +273,7 @@ fn methods(ty: &TokenStream, members: &[Member], model: &Model) -> TokenStream {
     quote!(impl #ty { #new #(#setters)* })
 }
 
-/// A `Debug` that shows what the document says may be shown.
+/// Writes a `Debug` that redacts every property that is not loggable.
 fn debug(ty: &TokenStream, title: &str, members: &[Member], model: &Model) -> TokenStream {
     let fields = members.iter().map(|member| {
         let (name, title) = (&member.name, member.name.to_string());
@@ -281,7 +293,7 @@ fn debug(ty: &TokenStream, title: &str, members: &[Member], model: &Model) -> To
     }
 }
 
-/// An enum that is open, or one of several scalars.
+/// Writes an open enum, or a choice of scalars.
 fn choice(name: &Ident, schema: &Value, model: &Model) -> TokenStream {
     let (docs, shown) = (docs(schema, model), model.is_shown(schema));
     if schema["enum"].is_array() {
@@ -303,7 +315,7 @@ fn choice(name: &Ident, schema: &Value, model: &Model) -> TokenStream {
     quote!(crate::types::one_of! { #docs #name, #shown, { #(#variants),* } })
 }
 
-/// `JsonSchema`, from the document's own.
+/// Implements `JsonSchema` with the document's own schema.
 fn of_schema(name: &str, ty: &TokenStream, model: &Model) -> TokenStream {
     let used = referred(&model.document.types[name]).into_iter();
     let types = used.map(|name| {

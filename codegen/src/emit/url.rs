@@ -1,12 +1,14 @@
-//! The one edit of a generated operation.
+//! Edits the URL of each generated operation.
 
 use syn::{ImplItem, Item, Pat, Stmt, parse_quote};
 
 use crate::failure::{Failure, Result};
 
-/// `let url = format!("{}/v1/{}", self.baseurl, …)` → `let url = self.inner.url(format!(…))`.
+/// Changes `let url = format!("{}/v1/{}", self.baseurl, …)` to
+/// `let url = self.inner.url(format!(…))`.
 ///
-/// Each call then puts its path on the base URL, which is parsed once, instead of parsing all of it.
+/// Each call then appends its path to the base URL, which is parsed once, instead of parsing a whole
+/// URL.
 pub fn join(items: &mut [Item], operations: usize) -> Result<()> {
     let functions = items.iter_mut().filter_map(|item| match item {
         Item::Impl(item) => Some(&mut item.items),
@@ -34,7 +36,7 @@ pub fn join(items: &mut [Item], operations: usize) -> Result<()> {
     Err(Failure::changed(reason))
 }
 
-/// The generator makes way for an argument of that name.
+/// Returns whether a variable is the URL; the generator adds `_` if an argument is called `url`.
 fn is_url(name: &syn::Ident) -> bool {
     name.to_string().trim_start_matches('_') == "url"
 }

@@ -1,5 +1,5 @@
-//! Bounds how far types contain each other: rustc gives up at 128 levels (`recursion_limit`, which a
-//! dependency cannot raise for a program) when it is asked whether a call's future is `Send`.
+//! Bounds how deeply types contain each other: rustc gives up at 128 levels (`recursion_limit`, which
+//! a dependency cannot raise for a program) when it checks whether a call's future is `Send`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{
     schema::{Types, properties},
 };
 
-/// The most levels of what is sent or received; the rest is for the futures around it.
+/// Maximum number of levels of a request or a response; the rest is for the futures around it.
 const LONGEST: usize = 80;
 /// The levels of a `Vec` or a map, as measured with rustc 1.88 to 1.97.
 const COLLECTION: usize = 3;
@@ -21,7 +21,7 @@ pub fn check<'t>(types: &'t Types, schema: &'t Value, at: &str) -> Result<()> {
     ensure(levels <= LONGEST, at, LONG_CHAIN, &levels.to_string())
 }
 
-/// The levels of a schema; a type that contains itself counts once.
+/// Returns the levels of a schema; a type that contains itself counts once.
 fn levels<'t>(types: &'t Types, schema: &'t Value, known: &mut BTreeMap<&'t str, usize>) -> usize {
     let mut deepest = 0;
     if let Some(name) = schema["$ref"].as_str() {

@@ -1,5 +1,5 @@
-//! Reads the document: its operations, as far as they are understood, and the types that they lead
-//! to. What is not understood is skipped, unless the crate needs it.
+//! Reads the document: its supported operations, and the types that they refer to. Unsupported parts
+//! are skipped, unless the crate needs them.
 //!
 //! | in the document | read |
 //! |---|---|
@@ -35,28 +35,28 @@ use crate::{
 pub use operation::Operation;
 pub use parameters::Parameter;
 
-/// The document, as far as it matters.
+/// The supported parts of the document.
 pub struct Document<'d> {
     /// The address that the paths are appended to.
     pub(crate) server: String,
     /// The header that carries the key, in lower case.
     pub(crate) key_header: String,
     pub(crate) operations: Vec<Operation<'d>>,
-    /// What is not understood, and what the crate does not need.
+    /// Unsupported parts that the crate does not need.
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) types: Types,
-    /// The name of the operation that has a method by hand.
+    /// The name of the operation with a handwritten method.
     pub(crate) by_hand: String,
 }
 
-/// The headers of HTTP itself, which are set anyway.
+/// Headers of HTTP itself, which the client sets anyway.
 const HEADERS: &str = "accept|connection|content-.*|host|te|transfer-encoding|upgrade|user-agent";
-/// An address without anything that could be misread.
+/// Pattern of an address that cannot be misread.
 const ADDRESS: &str = r"https://([\w-]+\.)*[A-Za-z][\w-]*(:[1-9]\d{0,4})?(/[\w~-][\w.~-]*)*";
 const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "head", "patch", "options", "trace",
 ];
-/// The top-level keywords that are read, or are for people.
+/// Top-level keywords that are read, or are annotations.
 const KNOWN: [&str; 8] = [
     "openapi",
     "info",
@@ -68,11 +68,11 @@ const KNOWN: [&str; 8] = [
     "externalDocs",
 ];
 
-/// Reads what is understood of a document.
+/// Reads the supported parts of a document.
 ///
 /// # Errors
 ///
-/// If the document, or what the crate needs of it, is not understood.
+/// Fails if the document, or a part that the crate needs, is not supported.
 pub fn read<'d>(root: &'d Value, needed: &Needed) -> Result<Document<'d>> {
     let version = text(&root["openapi"]);
     ensure(version.starts_with("3.0."), "/openapi", VERSION, version)?;
@@ -86,7 +86,7 @@ pub fn read<'d>(root: &'d Value, needed: &Needed) -> Result<Document<'d>> {
     }
     let mut found = find(root, needed, &mut skipped)?;
     let is_needed = |operation: &Operation| operation.name == needed.method;
-    // The first says which server and which key it is.
+    // The first operation decides the server and the key.
     found.sort_by_key(|(operation, _)| !is_needed(operation));
     let key = Key::find(root, &found)?;
     let (schemas, server) = (Schemas::new(root), None);
@@ -120,8 +120,8 @@ pub fn read<'d>(root: &'d Value, needed: &Needed) -> Result<Document<'d>> {
     Ok(document)
 }
 
-/// Returns all operations that have a name, with names that differ, as far as they have not been
-/// read, and their paths.
+/// Returns all operations that have a name, before they are read, with unique names, and their path
+/// items.
 fn find<'d>(
     root: &'d Value,
     needed: &Needed,
@@ -158,7 +158,7 @@ fn find<'d>(
             skipped.push(Skipped::new(format!("path {path}"), failure));
         }
     }
-    // The name of the method by hand is not taken from it by another.
+    // No other operation takes the name of the handwritten method.
     let mut scope = Scope::default();
     found.sort_by_key(|(operation, _): &(Operation, _)| {
         (
@@ -172,7 +172,7 @@ fn find<'d>(
     Ok(found)
 }
 
-/// The API key: the security schemes that bring it, and its header.
+/// The API key: its security schemes, and its header.
 struct Key {
     schemes: BTreeSet<String>,
     header: String,
@@ -207,7 +207,7 @@ impl Key {
     }
 }
 
-/// The header of a key, in lower case, if it can be one.
+/// Returns the header of a key in lower case, if the scheme has a usable one.
 fn header(scheme: &Value) -> Option<String> {
     let header = text(&scheme["name"]).to_ascii_lowercase();
     let usable = matches(r"[\w!#$%&'*+.^`|~-]+", &header) && !matches(HEADERS, &header);
@@ -215,7 +215,7 @@ fn header(scheme: &Value) -> Option<String> {
     Some(header).filter(|_| is_key && usable)
 }
 
-/// The first of the nearest `servers`, with the defaults of its variables.
+/// Returns the first of the nearest `servers`, with the defaults of its variables.
 fn server_of(nodes: &[(&str, &Value)]) -> Result<String> {
     let mut nodes = nodes.iter();
     let nearest = nodes.find(|(_, node)| node["servers"][0].is_object());
@@ -232,14 +232,14 @@ fn server_of(nodes: &[(&str, &Value)]) -> Result<String> {
     let url = url.trim_end_matches('/');
     let port = url
         .rsplit_once(':')
-        .map(|(_, rest)| rest.split('/').next().unwrap_or(rest));
-    let port = port.filter(|port| port.starts_with(|c: char| c.is_ascii_digit()));
+        .map(|(_, rest)| rest.split('/').next().unwrap_or(rest))
+        .filter(|port| port.starts_with(|c: char| c.is_ascii_digit()));
     let plain = matches(ADDRESS, url) && port.is_none_or(|port| port.parse::<u16>().is_ok());
     ensure(plain && !url.contains("xn--"), &at, NO_SERVER, url)?;
     Ok(url.to_owned())
 }
 
-/// What a value refers to in the end, and its place; anything else is itself.
+/// Follows references to the end, and returns the target and its place.
 fn end<'d>(root: &'d Value, mut value: &'d Value, mut at: String) -> Result<(&'d Value, String)> {
     let mut seen = BTreeSet::new();
     while let Some(reference) = value["$ref"].as_str() {
@@ -249,7 +249,7 @@ fn end<'d>(root: &'d Value, mut value: &'d Value, mut at: String) -> Result<(&'d
     Ok((value, at))
 }
 
-/// Whether the whole text is so.
+/// Returns whether the pattern matches the whole text.
 fn matches(pattern: &'static str, text: &str) -> bool {
     thread_local! {
         static KNOWN: RefCell<BTreeMap<&'static str, Regex>> = RefCell::default();
@@ -264,12 +264,12 @@ struct Reader<'d> {
     root: &'d Value,
     schemas: Schemas<'d>,
     key: Key,
-    /// Of the operations that were read.
+    /// Server of the operations read so far.
     server: Option<String>,
 }
 
 impl Reader<'_> {
-    /// Reads something, and forgets what was found on the way if it is not understood.
+    /// Reads something, and discards the types found on the way if it fails.
     fn whole<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let before = self.schemas.found.len();
         let result = read(self);
@@ -281,7 +281,7 @@ impl Reader<'_> {
         result
     }
 
-    /// Reads the components that no operation has led to; the needed types must be understood.
+    /// Reads the components that no operation refers to; fails if a needed type is unsupported.
     fn components(&mut self, needed: &Needed, skipped: &mut Vec<Skipped>) -> Result<()> {
         for (own, (at, _)) in self.schemas.components.clone() {
             let reference = json!({ "$ref": format!("#{at}") });

@@ -18,29 +18,29 @@ use crate::{
 pub struct Operation<'d> {
     pub at: String,
     pub id: &'d str,
-    /// What the method is called.
+    /// Name of the method.
     pub name: String,
     pub method: &'static str,
     pub path: &'d str,
-    /// What the document says of it, for people.
+    /// Documentation, from the document's texts.
     pub docs: String,
     /// In the order of their places in the path.
     pub parameters: Vec<Parameter<'d>>,
-    /// What may be in the query: a reference to an object of scalars, and of lists of them.
+    /// Schema of the query: a reference to an object of scalars and lists of scalars.
     pub query: Option<Value>,
-    /// The parameters of the query whose lists are joined by commas.
+    /// Query parameters whose lists are joined by commas.
     pub joined: Vec<&'d str>,
-    /// The headers that are required.
+    /// Required headers.
     pub headers: Vec<Parameter<'d>>,
     pub body: Option<Value>,
-    /// What the body is declared as.
+    /// Declared media type of the body.
     pub content_type: String,
-    /// Whether it may be repeated when the server may have seen it.
+    /// True if it may be repeated after the server may have seen it.
     pub idempotent: bool,
     pub statuses: Vec<&'d str>,
-    /// None if no body comes with a success.
+    /// `None` if no success has a body.
     pub answer: Option<Value>,
-    /// Whether one of its successes has no body, beside others that have.
+    /// True if only some of its successes have a body.
     pub may_be_empty: bool,
 }
 
@@ -56,11 +56,14 @@ impl<'d> Operation<'d> {
         }
     }
 
-    /// The schemas of all that is sent.
+    /// Returns the schemas of all that is sent.
     pub fn sent(&self) -> impl Iterator<Item = &Value> {
-        let parameters = self.parameters.iter().chain(&self.headers);
-        let parameters = parameters.map(|parameter| &parameter.schema);
-        parameters.chain(&self.query).chain(&self.body)
+        self.parameters
+            .iter()
+            .chain(&self.headers)
+            .map(|parameter| &parameter.schema)
+            .chain(&self.query)
+            .chain(&self.body)
     }
 }
 
@@ -87,7 +90,7 @@ impl<'d> Reader<'d> {
         ensure(*known == server, &at, OTHER_SERVER, known)
     }
 
-    /// Refuses an operation that needs another key; where none is asked for, it does no harm.
+    /// Refuses an operation that needs another key; one that needs no key accepts this one.
     fn secured(&self, security: &Value, at: &str) -> Result<()> {
         let is_ours = |name: &String| self.key.schemes.contains(name);
         let by_key = |names: &Value| {
@@ -123,7 +126,7 @@ impl<'d> Reader<'d> {
         Ok(())
     }
 
-    /// Errors are read by the client, whatever is said of them.
+    /// Reads the 2xx responses; the client reads errors without their schemas.
     fn answer(&mut self, operation: &mut Operation<'d>, responses: &'d Value) -> Result<()> {
         let (operation_at, id) = (operation.at.clone(), operation.id);
         let successes = entries(responses).filter(|(status, _)| status.starts_with('2'));
@@ -152,7 +155,7 @@ impl<'d> Reader<'d> {
         Ok(())
     }
 
-    /// What `content` has as JSON, and what that is declared as.
+    /// Returns the declared media type of the JSON in `content`, and its schema.
     fn json(&mut self, owner: &'d Value, name: &str, at: &str) -> Result<(String, Value)> {
         for (declared, media) in entries(&owner["content"]) {
             let essence = declared.split(';').next().unwrap_or_default().trim();
@@ -170,7 +173,7 @@ impl<'d> Reader<'d> {
         Err(Failure::at(at, NO_JSON, ""))
     }
 
-    /// A schema that is all of something, and so not null.
+    /// Reads the schema of a whole body or parameter, which must not be nullable.
     pub fn used(&mut self, schema: &Value, name: &str, at: &str) -> Result<Value> {
         let schema = self.schemas.all(schema, &names::type_name(name), at)?;
         let target = target(&self.schemas.types, &schema);

@@ -26,7 +26,7 @@ use crate::{
 /// A parameter that is an argument of the method.
 pub struct Parameter<'d> {
     pub name: &'d str,
-    /// What the argument is called.
+    /// Name of the argument.
     pub argument: String,
     pub schema: Value,
 }
@@ -34,7 +34,7 @@ pub struct Parameter<'d> {
 /// A parameter as it is described, and its place.
 type Described<'d> = (&'d Value, String);
 
-/// A path whose segments are names or parameters in braces.
+/// Pattern of a path whose segments are names or parameters in braces.
 const PATH: &str = r"(/(\{[^/{}]+\}|[\w~!$&'()+,;=@-][\w.~!$&'()*+,;=:@-]*))+/?";
 const SCALARS: [&str; 4] = ["string", "integer", "number", "boolean"];
 
@@ -47,7 +47,7 @@ pub struct Parameters<'d> {
 }
 
 impl<'d> Parameters<'d> {
-    /// Reads the parameters of these, of which the later take precedence.
+    /// Reads the parameters of the owners; later ones take precedence.
     pub fn read(
         reader: &mut Reader<'d>,
         operation: &mut Operation<'d>,
@@ -72,7 +72,7 @@ impl<'d> Parameters<'d> {
         let required = parameter["required"] == true;
         match place {
             "header" => {
-                // Headers of HTTP itself are none, and the key is not the caller's.
+                // HTTP's own headers and the key are not arguments: the client sets them.
                 let lower = name.to_ascii_lowercase();
                 let ours = lower == reader.key.header || lower == "authorization";
                 if !required || ours || matches(HEADERS, &lower) {
@@ -168,7 +168,7 @@ impl<'d> Reader<'d> {
         Ok(())
     }
 
-    /// Makes one object of the parameters of the query: `ListCalls` of `listCalls`.
+    /// Combines the query parameters into one object: `ListCalls` for `listCalls`.
     fn query(
         &mut self,
         operation: &mut Operation<'d>,
@@ -223,7 +223,7 @@ impl<'d> Reader<'d> {
         Ok(())
     }
 
-    /// The schema of a parameter that is an argument.
+    /// Reads the schema of a parameter that is an argument.
     fn scalar(
         &mut self,
         id: &str,
@@ -245,7 +245,7 @@ fn push(list: &mut Value, name: &str) {
         .for_each(|list| list.push(name.into()));
 }
 
-/// `phone`, `phoneNumber`, `from_phone`, but not `phoneNumberId`.
+/// Returns whether a name is like `phone`, `phoneNumber` or `from_phone`, but not `phoneNumberId`.
 fn sounds_like_a_number(name: &str) -> bool {
     let name = name.to_lowercase().replace(['_', '-'], "");
     name.contains("phone") && (name.ends_with("phone") || name.ends_with("number"))

@@ -1,4 +1,4 @@
-//! Refuses what may not be sent: a secret without a guard, and a limit that could not be checked.
+//! Refuses request schemas with an unmarked secret, or with a limit that the client cannot check.
 
 use std::collections::BTreeSet;
 
@@ -42,13 +42,13 @@ impl Reader<'_> {
     }
 }
 
-/// Checks the limits of a schema and of what is in its lists and maps.
+/// Checks the limits of a schema, and of the schemas in its lists and maps.
 fn check(schema: &Value, at: &str) -> Result<()> {
     limits::check(schema, at)?;
     inner(schema).try_for_each(|inner| check(inner, at))
 }
 
-/// Whether it is a string without a guard, or strings in lists and maps.
+/// Returns whether it is a string, or lists or maps of strings, without a guard.
 fn is_plain(types: &Types, schema: &Value) -> bool {
     let (mut value, mut loggable) = (schema, false);
     loop {
@@ -62,8 +62,8 @@ fn is_plain(types: &Types, schema: &Value) -> bool {
     value["type"] == "string" && !guarded && !loggable
 }
 
-/// Whether a property of this name is likely to be a secret: not if it is a token that leads to
-/// another page.
+/// Returns whether a property of this name is likely to be a secret, which a pagination token is
+/// not.
 fn sounds_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     let pages = ["page", "next", "continu", "cursor", "sync"];
